@@ -1,0 +1,20 @@
+//! `node_*`: the host, in place of node_exporter. One file per collector.
+
+use crate::scrape::{Module, Part, Sources};
+use crate::settings::{Error, Flag, Settings};
+
+/// This part's line in the table of parts.
+pub static MODULE: Module =
+    Module { part: Part::Host, enabled: Flag::switch("host", true, "Collect `node_*`."), flags, collectors, start };
+
+fn flags() -> Vec<&'static Flag> {
+    Vec::new()
+}
+
+fn collectors(_settings: &Settings) -> Vec<(&'static str, bool)> {
+    Vec::new()
+}
+
+fn start(_settings: &Settings, _sources: &Sources) -> Result<(), Error> {
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! stack-exporter: host, containers, PostgreSQL and Redis on one Prometheus page.
+
+pub mod containers;
+pub mod exposition;
+pub mod host;
+pub mod postgres;
+pub mod redis;
+pub mod scrape;
+pub mod settings;
+pub mod system;
+
+/// All parts, in the order of their flags and pages.
+pub static MODULES: [&scrape::Module; 4] = [&host::MODULE, &containers::MODULE, &postgres::MODULE, &redis::MODULE];

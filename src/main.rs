@@ -1,0 +1,3 @@
+//! Start-up and shut-down, nothing else.
+
+fn main() {}

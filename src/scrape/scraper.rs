@@ -1,0 +1,104 @@
+//! The scraper: asks all sources at once and puts the page together.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, WeakShared, join_all};
+
+use super::outcome::{self, Journal};
+use super::{Selection, Source};
+use crate::exposition::{Page, Samples};
+
+/// The sources there are. Cheap to clone; parts add to it, also later when a database is found.
+#[derive(Clone, Default)]
+pub struct Sources {
+    list: Arc<Mutex<Vec<Arc<Source>>>>,
+}
+
+impl Sources {
+    /// Adds a source, in place of one with the same part and name.
+    pub fn add(&self, source: Source) {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.retain(|known| known.part != source.part || known.name != source.name);
+        list.push(Arc::new(source));
+    }
+
+    /// Removes a source; its thread or task ends after the scrape it may be in.
+    pub fn remove(&self, part: super::Part, name: &str) {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| known.part != part || known.name != name);
+    }
+
+    /// The sources as they are now.
+    pub fn all(&self) -> Vec<Arc<Source>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+type Flight = BoxFuture<'static, Arc<Page>>;
+
+/// Answers scrapes.
+pub struct Scraper {
+    sources: Sources,
+    /// What every page carries besides the sources' samples: the agent's own metrics.
+    own: Box<dyn Fn(&mut Samples) + Send + Sync>,
+    journal: Mutex<Journal>,
+    flights: Mutex<Vec<(Selection, WeakShared<Flight>)>>,
+    duplicates: std::sync::atomic::AtomicUsize,
+}
+
+impl Scraper {
+    /// A scraper over `sources`; `own` adds the agent's own metrics to every page.
+    pub fn new(sources: Sources, own: impl Fn(&mut Samples) + Send + Sync + 'static) -> Self {
+        Scraper { sources, own: Box::new(own), journal: Mutex::default(), flights: Mutex::default(), duplicates: 0.into() }
+    }
+
+    /// The sources it asks.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Series left out as duplicates since the start.
+    pub fn duplicates(&self) -> usize {
+        self.duplicates.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// The page of all that `selection` asks for, within `limit`. A scrape of the same selection that is under way is shared.
+    pub async fn scrape(self: &Arc<Self>, selection: Selection, limit: Duration) -> Arc<Page> {
+        let flight = {
+            let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+            // A flight whose requests all went away can no longer be upgraded; one that has landed is of no use to newcomers.
+            flights.retain(|(_, flight)| flight.upgrade().is_some_and(|flight| flight.peek().is_none()));
+            let known = flights.iter().find(|(of, _)| *of == selection).and_then(|(_, flight)| flight.upgrade());
+            known.unwrap_or_else(|| {
+                let (scraper, of) = (self.clone(), selection.clone());
+                // A task of its own: it ends even if every request for it goes away, and so gives its sources back in order.
+                let task = tokio::spawn(async move { scraper.collect(of, Instant::now() + limit).await });
+                let flight = task.map(Result::unwrap_or_default).boxed().shared();
+                flights.extend(flight.downgrade().map(|weak| (selection, weak)));
+                flight
+            })
+        };
+        flight.await
+    }
+
+    async fn collect(&self, selection: Selection, deadline: Instant) -> Arc<Page> {
+        let sources = self.sources.all();
+        let answers = join_all(sources.iter().map(|source| source.ask(&selection, deadline))).await;
+        let mut own = Samples::new();
+        let mut all = Vec::with_capacity(answers.len() + 1);
+        {
+            let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+            for (source, (samples, outcomes)) in sources.iter().zip(answers) {
+                outcome::emit(source, &outcomes, &mut own);
+                journal.note(source, &outcomes);
+                all.push(samples);
+            }
+        }
+        (self.own)(&mut own);
+        all.push(own);
+        let page = Page::new(all);
+        self.duplicates.fetch_add(page.duplicates(), std::sync::atomic::Ordering::Relaxed);
+        Arc::new(page)
+    }
+}

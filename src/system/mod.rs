@@ -1,0 +1,13 @@
+//! Kernel bytes: where /proc, /sys and / are, how their files are read, how their text is cut. Knows no metrics.
+//!
+//! A collector asks [`System`] for the bytes of a file and gives them to its own pure parser. Fixed files of /proc stay
+//! open (`pread` on a kept file takes 0.5-0.9 us where opening it by path takes 4-7 us), all text passes through one buffer.
+
+mod fault;
+mod file;
+mod roots;
+pub mod text;
+
+pub use fault::Fault;
+pub use file::{System, is_absent};
+pub use roots::{FLAGS, Roots};
