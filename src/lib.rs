@@ -1,8 +1,11 @@
 //! stack-exporter: host, containers, PostgreSQL and Redis on one Prometheus page.
 
+pub mod cli;
+pub mod config;
 pub mod containers;
 pub mod exposition;
 pub mod host;
+pub mod log;
 pub mod postgres;
 pub mod redis;
 pub mod scrape;
