@@ -1,20 +1,93 @@
 //! `node_*`: the host, in place of node_exporter. One file per collector.
+//!
+//! A new collector is one file and one line in [`KERNEL`] or [`MOUNTS`]; its flags, its place in `--help` and in
+//! `collect[]` are derived from its [`Entry`].
 
-use crate::scrape::{Module, Part, Sources};
+pub mod filter;
+mod loadavg;
+
+use crate::exposition::Samples;
+use crate::scrape::{Collector, Entry, Module, Part, Source, Sources};
 use crate::settings::{Error, Flag, Settings};
+use crate::system::{Roots, System};
 
 /// This part's line in the table of parts.
 pub static MODULE: Module =
     Module { part: Part::Host, enabled: Flag::switch("host", true, "Collect `node_*`."), flags, collectors, start };
 
+/// What reads only what the kernel answers at once: one after the other on the thread `host`, as parallel reads of sysfs
+/// contend for the kernel's locks and gain nothing.
+pub static KERNEL: &[&Entry] = &[&loadavg::ENTRY];
+
+/// What touches mounted file systems: on a thread of its own, since a mount may hang.
+pub static MOUNTS: &[&Entry] = &[];
+
+static DISABLE_DEFAULTS: Flag =
+    Flag::switch("collector.disable-defaults", false, "Switch off every host collector that is not named by a flag of its own.");
+
+fn entries() -> impl Iterator<Item = &'static Entry> {
+    KERNEL.iter().chain(MOUNTS).copied()
+}
+
 fn flags() -> Vec<&'static Flag> {
-    Vec::new()
+    let of_entry = |entry: &'static Entry| std::iter::once(&entry.enabled).chain(entry.flags);
+    std::iter::once(&DISABLE_DEFAULTS).chain(entries().flat_map(of_entry)).collect()
 }
 
-fn collectors(_settings: &Settings) -> Vec<(&'static str, bool)> {
-    Vec::new()
+fn collectors(settings: &Settings) -> Vec<(&'static str, bool)> {
+    entries().map(|entry| (entry.name, is_enabled(entry, settings))).collect()
 }
 
-fn start(_settings: &Settings, _sources: &Sources) -> Result<(), Error> {
+fn is_enabled(entry: &Entry, settings: &Settings) -> bool {
+    settings.switch(&entry.enabled) && (settings.is_given(&entry.enabled) || !settings.switch(&DISABLE_DEFAULTS))
+}
+
+fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
+    for (name, table) in [("host", KERNEL), ("mounts", MOUNTS)] {
+        let mut built = Vec::new();
+        for entry in table.iter().filter(|entry| is_enabled(entry, settings)) {
+            built.push((entry.name, (entry.new)(settings)?));
+        }
+        if !built.is_empty() {
+            sources.add(thread(name, settings, built).map_err(|error| Error::new(format!("cannot start a thread: {error}")))?);
+        }
+    }
     Ok(())
+}
+
+fn thread(name: &str, settings: &Settings, mut built: Vec<(&'static str, Box<dyn Collector>)>) -> std::io::Result<Source> {
+    let names = built.iter().map(|(name, _)| *name).collect();
+    let (mut system, mut scratch) = (System::new(Roots::of(settings)), Samples::new());
+    Source::thread(Part::Host, name, names, move |job| {
+        for (name, collector) in &mut built {
+            job.run(name, &mut scratch, |out| collector.collect(&mut system, out));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Origin, Setting};
+
+    #[test]
+    fn names_are_the_flags_names_and_stand_once() {
+        let mut names: Vec<_> = flags().iter().map(|flag| flag.name).collect();
+        for entry in entries() {
+            assert_eq!(entry.enabled.name, format!("collector.{}", entry.name));
+            assert!(entry.flags.iter().all(|flag| flag.name.starts_with("collector.")), "{}", entry.name);
+        }
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+    }
+
+    #[test]
+    fn disable_defaults_spares_what_is_named() {
+        let mut settings = Settings::default();
+        assert!(collectors(&settings).contains(&("loadavg", true)));
+        settings.set(&DISABLE_DEFAULTS, Origin::CommandLine, Setting::Switch(true));
+        assert!(collectors(&settings).iter().all(|(_, on)| !on));
+        settings.set(&loadavg::ENTRY.enabled, Origin::CommandLine, Setting::Switch(true));
+        assert!(collectors(&settings).iter().all(|(name, on)| *on == (*name == "loadavg")));
+    }
 }
