@@ -275,7 +275,7 @@ mod tests {
         assert!(wrong("collector.cpu: true\ncollector: {cpu: false}").contains("twice"));
         assert!(wrong("postgres: {targets: [{name: a, adress: b}]}").contains("adress"));
         assert!(wrong("config.file: other.yml").contains("unknown key"));
-        assert!(wrong("a: [").contains("line"));
+        assert!(wrong("postgres: {").contains("line"), "{}", wrong("postgres: {"));
     }
 
     #[test]

@@ -1,3 +1,14 @@
 //! Start-up and shut-down, nothing else.
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match stack_exporter::agent::run(std::env::args_os()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "stack-exporter: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -35,21 +35,25 @@ impl Sources {
     }
 }
 
+/// Adds the agent's own metrics, given the number of duplicate series left out so far.
+type Own = dyn Fn(usize, &mut Samples) + Send + Sync;
+
 type Flight = BoxFuture<'static, Arc<Page>>;
 
 /// Answers scrapes.
 pub struct Scraper {
     sources: Sources,
-    /// What every page carries besides the sources' samples: the agent's own metrics.
-    own: Box<dyn Fn(&mut Samples) + Send + Sync>,
+    /// What every page carries besides the sources' samples.
+    own: Box<Own>,
     journal: Mutex<Journal>,
     flights: Mutex<Vec<(Selection, WeakShared<Flight>)>>,
     duplicates: std::sync::atomic::AtomicUsize,
 }
 
 impl Scraper {
-    /// A scraper over `sources`; `own` adds the agent's own metrics to every page.
-    pub fn new(sources: Sources, own: impl Fn(&mut Samples) + Send + Sync + 'static) -> Self {
+    /// A scraper over `sources`; `own` adds the agent's own metrics to every page, given the number
+    /// of duplicate series left out so far.
+    pub fn new(sources: Sources, own: impl Fn(usize, &mut Samples) + Send + Sync + 'static) -> Self {
         Scraper { sources, own: Box::new(own), journal: Mutex::default(), flights: Mutex::default(), duplicates: 0.into() }
     }
 
@@ -95,7 +99,7 @@ impl Scraper {
                 all.push(samples);
             }
         }
-        (self.own)(&mut own);
+        (self.own)(self.duplicates(), &mut own);
         all.push(own);
         let page = Page::new(all);
         self.duplicates.fetch_add(page.duplicates(), std::sync::atomic::Ordering::Relaxed);
