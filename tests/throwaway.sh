@@ -1,0 +1,119 @@
+# Sourced by tests/run and benches/compare: Debian packages, and servers that live as long as the caller.
+#
+#   install_packages NAME...   installs what is missing, without starting a service
+#   require_rust               a Rust toolchain that can build this package, or a message and exit 1
+#   start_docker               a Docker daemon of its own: sets $docker_host, and an image busybox:test to run
+#   on_exit COMMAND...         runs COMMAND when the caller ends, last registered first
+#
+# $scratch is a folder that goes away at the end. It is not below target/, since a socket's path may have 107 bytes only.
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/stack-exporter.XXXXXX")
+exit_commands=("rm -rf --one-file-system $scratch")
+
+on_exit() { exit_commands+=("$(printf '%q ' "$@")"); }
+
+run_exit_commands() {
+  local status=$? i
+  set +e
+  for ((i = ${#exit_commands[@]} - 1; i >= 0; i--)); do eval "${exit_commands[i]}"; done
+  exit "$status"
+}
+trap run_exit_commands EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+fail() {
+  echo "error: $*" >&2
+  exit 1
+}
+
+# Ends one process that we started: asks, waits, and only then kills.
+stop_process() {
+  local pid=$1 tries
+  kill "$pid" 2>/dev/null || return 0
+  for ((tries = 0; tries < 150; tries++)); do
+    kill -0 "$pid" 2>/dev/null || return 0
+    sleep 0.1
+  done
+  kill -KILL "$pid" 2>/dev/null || true
+}
+
+# Tries COMMAND until it succeeds, for at most SECONDS.
+wait_for() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < end)) || return 1
+    sleep 0.1
+  done
+}
+
+install_packages() {
+  local missing=() name status=0 policy=/usr/sbin/policy-rc.d
+  for name in "$@"; do
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) == installed ]] || missing+=("$name")
+  done
+  ((${#missing[@]})) || return 0
+  ((EUID == 0)) || fail "run as root, or install first: ${missing[*]}"
+  echo "installing ${missing[*]}"
+  # Debian starts a server as soon as it is installed, unless this file forbids it.
+  if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    on_exit rm -f "$policy"
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  {
+    apt-get -q -o DPkg::Lock::Timeout=300 update &&
+      apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}"
+  } >"$scratch/apt.log" 2>&1 || status=$?
+  ((status == 0)) || { tail -n 20 "$scratch/apt.log" >&2; fail "apt-get could not install ${missing[*]}"; }
+}
+
+require_rust() {
+  local wanted have
+  wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+  have=$(cargo --version 2>/dev/null | cut -d' ' -f2) || true
+  [[ -n $have ]] || fail "no cargo found: install Rust $wanted or later, for example from https://rustup.rs"
+  [[ $(printf '%s\n' "$wanted" "$have" | sort -V | head -n 1) == "$wanted" ]] ||
+    fail "Rust $have is too old: this package needs $wanted or later, for example from https://rustup.rs"
+  cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 ||
+    fail "the Rust toolchain lacks a component: rustup component add rustfmt clippy"
+}
+
+docker_ready() { docker -H "$docker_host" version; }
+
+start_docker() {
+  local root=$scratch/docker
+  mkdir -p "$root"
+  docker_host=unix://$root/docker.sock
+  # No bridge and no firewall rules: containers have no network, the host's, or another container's.
+  dockerd --host "$docker_host" --data-root "$root/data" --exec-root "$root/exec" --pidfile "$root/dockerd.pid" \
+    --storage-driver vfs --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false \
+    >"$root/log" 2>&1 </dev/null &
+  on_exit stop_docker "$!" "$root"
+  wait_for 60 docker_ready || { tail -n 20 "$root/log" >&2; fail "the throw-away Docker daemon does not start"; }
+  import_busybox
+}
+
+stop_docker() {
+  local pid=$1 root=$2 containers mount
+  containers=$(docker -H "unix://$root/docker.sock" ps -aq 2>/dev/null)
+  [[ -z $containers ]] || xargs docker -H "unix://$root/docker.sock" rm -f <<<"$containers" >/dev/null 2>&1
+  stop_process "$pid"
+  wait "$pid" 2>/dev/null
+  # A daemon leaves its network namespace mounted.
+  awk -v root="$root/" 'index($2, root) == 1 {print $2}' /proc/self/mounts | sort -r |
+    while read -r mount; do umount -l "$mount"; done
+}
+
+# An image made of busybox alone, since nothing can be pulled where the tests run.
+import_busybox() {
+  local root=$scratch/busybox
+  mkdir -p "$root/bin"
+  cp /bin/busybox "$root/bin/"
+  "$root/bin/busybox" --install -s "$root/bin"
+  find "$root/bin" -type l -exec ln -sfn busybox {} \;
+  tar -C "$root" -c . | docker -H "$docker_host" import - busybox:test >/dev/null
+  rm -rf "$root"
+}
