@@ -3,8 +3,21 @@
 //! A new collector is one file and one line in [`KERNEL`] or [`MOUNTS`]; its flags, its place in `--help` and in
 //! `collect[]` are derived from its [`Entry`].
 
+mod conntrack;
+mod cpu;
+mod cpuinfo;
+mod cpusys;
+mod filefd;
 pub mod filter;
 mod loadavg;
+mod meminfo;
+mod os;
+mod pressure;
+mod stat;
+mod time;
+mod timex;
+mod uname;
+mod vmstat;
 
 use crate::exposition::Samples;
 use crate::scrape::{Collector, Entry, Module, Part, Source, Sources};
@@ -17,7 +30,20 @@ pub static MODULE: Module =
 
 /// What reads only what the kernel answers at once: one after the other on the thread `host`, as parallel reads of sysfs
 /// contend for the kernel's locks and gain nothing.
-pub static KERNEL: &[&Entry] = &[&loadavg::ENTRY];
+pub static KERNEL: &[&Entry] = &[
+    &conntrack::ENTRY,
+    &cpu::ENTRY,
+    &filefd::ENTRY,
+    &loadavg::ENTRY,
+    &meminfo::ENTRY,
+    &os::ENTRY,
+    &pressure::ENTRY,
+    &stat::ENTRY,
+    &time::ENTRY,
+    &timex::ENTRY,
+    &uname::ENTRY,
+    &vmstat::ENTRY,
+];
 
 /// What touches mounted file systems: on a thread of its own, since a mount may hang.
 pub static MOUNTS: &[&Entry] = &[];

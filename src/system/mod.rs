@@ -6,6 +6,7 @@
 mod fault;
 mod file;
 mod roots;
+pub mod syscalls;
 pub mod text;
 
 pub use fault::Fault;

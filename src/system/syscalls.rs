@@ -1,0 +1,58 @@
+//! System and C library calls that `nix` lacks: the only file where `unsafe` is allowed.
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::MaybeUninit;
+
+/// What adjtimex(2) reads of the kernel's clock, and the state of the clock (`TIME_OK` … `TIME_ERROR`) that it returns.
+pub fn adjtimex() -> io::Result<(libc::timex, libc::c_int)> {
+    // SAFETY: `timex` holds integers only, for which all-zero bytes are a value. `modes` 0 asks for nothing to be changed.
+    let mut clock: libc::timex = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: the pointer is to a live, exclusively borrowed `timex`; the kernel writes no further than its end.
+    match unsafe { libc::adjtimex(&raw mut clock) } {
+        -1 => Err(io::Error::last_os_error()),
+        state => Ok((clock, state)),
+    }
+}
+
+/// The local time zone at `seconds` of Unix time: its abbreviation and how many seconds it is east of Greenwich.
+pub fn local_zone(seconds: libc::time_t) -> Option<(String, i64)> {
+    // SAFETY: `tm` holds integers and a pointer, for which all-zero bytes are a value.
+    let mut time: libc::tm = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: both pointers are to live values; the function is thread-safe, and no code here changes the environment
+    // that it reads TZ from (clippy.toml forbids `set_var`).
+    let filled = unsafe { libc::localtime_r(&raw const seconds, &raw mut time) };
+    if filled.is_null() || time.tm_zone.is_null() {
+        return None;
+    }
+    // SAFETY: not null, as was tested; the C library keeps zone names, ended by a zero byte, until the end of the process.
+    let name = unsafe { CStr::from_ptr(time.tm_zone) };
+    Some((name.to_string_lossy().into_owned(), time.tm_gmtoff))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_can_be_read() {
+        let (clock, state) = adjtimex().unwrap();
+        assert!(clock.tick > 0, "{}", clock.tick);
+        assert!((libc::TIME_OK..=libc::TIME_ERROR).contains(&state), "{state}");
+    }
+
+    #[test]
+    fn the_local_zone_is_that_of_date() {
+        let date = |format| {
+            let output = std::process::Command::new("date").args(["-d", "@1000000000", format]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        let (name, offset) = local_zone(1_000_000_000).unwrap();
+        assert_eq!(name, date("+%Z"));
+        assert_eq!(
+            format!("{}{:02}{:02}", if offset < 0 { '-' } else { '+' }, offset.abs() / 3600, offset.abs() / 60 % 60),
+            date("+%z")
+        );
+    }
+}
