@@ -11,6 +11,7 @@ mod filefd;
 pub mod filter;
 mod loadavg;
 mod meminfo;
+mod netdev;
 mod os;
 mod pressure;
 mod stat;
@@ -35,6 +36,7 @@ pub static KERNEL: &[&Entry] = &[
     &cpu::ENTRY,
     &filefd::ENTRY,
     &loadavg::ENTRY,
+    &netdev::ENTRY,
     &meminfo::ENTRY,
     &os::ENTRY,
     &pressure::ENTRY,
@@ -85,6 +87,7 @@ fn thread(name: &str, settings: &Settings, mut built: Vec<(&'static str, Box<dyn
     let names = built.iter().map(|(name, _)| *name).collect();
     let (mut system, mut scratch) = (System::new(Roots::of(settings)), Samples::new());
     Source::thread(Part::Host, name, names, move |job| {
+        system.begin();
         for (name, collector) in &mut built {
             job.run(name, &mut scratch, |out| collector.collect(&mut system, out));
         }

@@ -28,6 +28,7 @@ pub struct System {
     pub roots: Roots,
     buffer: Vec<u8>,
     kept: HashMap<(Tree, &'static str), File>,
+    pub(super) links: super::links::Kept,
 }
 
 /// Which tree a kept file's name is relative to.
@@ -41,6 +42,11 @@ impl System {
     /// Reads below `roots`.
     pub fn new(roots: Roots) -> Self {
         System { roots, ..System::default() }
+    }
+
+    /// Begins a scrape: what its collectors share is asked for anew.
+    pub fn begin(&mut self) {
+        self.links.fresh = false;
     }
 
     /// The bytes of `/proc/<path>`, which is kept open. For the few files whose names are fixed.
