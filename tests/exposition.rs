@@ -119,3 +119,32 @@ fn chunks_are_bounded_and_make_up_the_whole() {
     assert_eq!(whole, page.to_vec());
     assert_eq!(parse(&String::from_utf8(whole).unwrap()).unwrap().series.len(), 30_000);
 }
+
+#[test]
+fn no_series_allocates() {
+    let labels: Vec<Labels> =
+        (0..500).map(|n| Labels::of(&[("id", &format!("/docker/{n}")), ("name", "b"), ("image", "c")])).collect();
+    let page = |families: usize| {
+        let mut samples = Samples::new();
+        for family in 0..families {
+            let mut rows = samples.named(["t_a", "t_b", "t_c", "t_d"][family % 4], "Help.", Kind::Gauge);
+            for (number, labels) in labels.iter().enumerate() {
+                let round = [("round", ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"][family / 4])];
+                rows.add_to(labels, [round[0], ("x", "y"), ("z", "")], number);
+            }
+        }
+        let (page, mut cursor) = (Page::new(vec![samples]), Cursor::default());
+        let mut chunk = Vec::with_capacity(160 * 1024);
+        while page.chunk(&mut cursor, &mut chunk) {
+            chunk.clear();
+        }
+        page.series()
+    };
+    let count = |families: usize| {
+        let info = allocation_counter::measure(|| assert_eq!(page(families), families * 500));
+        info.count_total
+    };
+    let (few, many) = (count(4), count(40));
+    // 18,000 series more cost a few doublings of the buffers.
+    assert!(many < few + 40, "{few} allocations for 2,000 series, {many} for 20,000");
+}

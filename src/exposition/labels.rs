@@ -43,10 +43,13 @@ impl Labels {
 }
 
 /// Appends `name="value"`, after a comma where a label stands before it.
+#[inline]
 pub(super) fn push_label(out: &mut Vec<u8>, name: &str, value: &str) {
     if !matches!(out.last(), None | Some(b'{' | b',')) {
         out.push(b',');
     }
+    // Room for all of it at once, so that the pieces are copied without a look at the capacity each time.
+    out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"=\"");
     escape(out, value.as_bytes());
@@ -54,24 +57,62 @@ pub(super) fn push_label(out: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 /// Appends a label value with backslash, quote and newline escaped, as the format asks.
-fn escape(out: &mut Vec<u8>, mut value: &[u8]) {
-    while let Some(at) = memchr::memchr3(b'\\', b'"', b'\n', value) {
-        let (plain, rest) = value.split_at(at);
-        out.extend_from_slice(plain);
-        let mut rest = rest.iter();
-        match rest.next() {
-            Some(b'\n') => out.extend_from_slice(b"\\n"),
-            Some(&byte) => out.extend_from_slice(&[b'\\', byte]),
-            None => {}
-        }
-        value = rest.as_slice();
+#[inline]
+fn escape(out: &mut Vec<u8>, value: &[u8]) {
+    if needs_escape(value) {
+        escape_special(out, value);
+    } else {
+        out.extend_from_slice(value);
     }
-    out.extend_from_slice(value);
+}
+
+/// Whether a value holds one of the three characters: eight bytes at a time, since values are too short for a vector search to pay.
+#[inline]
+fn needs_escape(value: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    // A byte of `word ^ pattern` is zero where the character stands; the borrow then sets that byte's high bit.
+    let holds = |word: u64, byte: u8| {
+        let zero_where = word ^ (ONES * u64::from(byte));
+        zero_where.wrapping_sub(ONES) & !zero_where & (ONES << 7)
+    };
+    let special = |bytes: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*bytes);
+        holds(word, b'"') | holds(word, b'\\') | holds(word, b'\n') != 0
+    };
+    match value.last_chunk::<8>() {
+        Some(last) => value.as_chunks::<8>().0.iter().any(special) || special(last),
+        None => value.iter().any(|byte| matches!(byte, b'"' | b'\\' | b'\n')),
+    }
+}
+
+#[cold]
+fn escape_special(out: &mut Vec<u8>, value: &[u8]) {
+    for &byte in value {
+        match byte {
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            _ => out.push(byte),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_special_character_is_seen_wherever_it_stands() {
+        for length in 0..40 {
+            let plain = vec![b'x'; length];
+            assert!(!needs_escape(&plain));
+            for (at, special) in (0..length).flat_map(|at| [(at, b'"'), (at, b'\\'), (at, b'\n')]) {
+                let mut value = plain.clone();
+                value[at] = special;
+                assert!(needs_escape(&value), "{length} {at} {special}");
+            }
+        }
+        assert!(!needs_escape("ünïcödé \u{80}\u{7f}\u{1}\u{b}\t!#[]".as_bytes()));
+    }
 
     #[test]
     fn values_are_escaped() {
