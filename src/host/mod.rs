@@ -7,13 +7,16 @@ mod conntrack;
 mod cpu;
 mod cpuinfo;
 mod cpusys;
+mod diskstats;
 mod filefd;
 pub mod filter;
 mod loadavg;
 mod meminfo;
 mod netdev;
+mod netstat;
 mod os;
 mod pressure;
+mod sockstat;
 mod stat;
 mod time;
 mod timex;
@@ -34,12 +37,15 @@ pub static MODULE: Module =
 pub static KERNEL: &[&Entry] = &[
     &conntrack::ENTRY,
     &cpu::ENTRY,
+    &diskstats::ENTRY,
     &filefd::ENTRY,
     &loadavg::ENTRY,
     &netdev::ENTRY,
+    &netstat::ENTRY,
     &meminfo::ENTRY,
     &os::ENTRY,
     &pressure::ENTRY,
+    &sockstat::ENTRY,
     &stat::ENTRY,
     &time::ENTRY,
     &timex::ENTRY,
