@@ -9,7 +9,7 @@ use std::io::Write;
 use divan::{AllocProfiler, Bencher};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use stack_exporter::exposition::{Cursor, Kind, Labels, Page, Samples};
+use stack_exporter::exposition::{Cursor, Kind, Labels, Page, Samples, from_usize};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -40,7 +40,7 @@ impl Input {
             for (source, samples) in all.iter_mut().enumerate() {
                 let mut rows = samples.named(name, "A help text of the usual length for a family.", Kind::Counter);
                 for (e, ((id, service), labels)) in self.ids.iter().zip(&self.labels).enumerate().skip(source).step_by(sources) {
-                    let value = (f * 1_000_003 + e * 7_919) as f64 * 0.25;
+                    let value = from_usize(f * 1_000_003 + e * 7_919) * 0.25;
                     if rendered_once {
                         rows.add_to(labels, [], value);
                     } else {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::sync::Arc;
 
-use crate::scrape::{Scraper, Sources};
+use crate::scrape::{Catalog, Scraper, Sources};
 use crate::settings::{Error, Flag, Settings};
 use crate::telemetry::Telemetry;
 use crate::web::{self, Server};
@@ -50,7 +50,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
         let telemetry = Arc::new(Telemetry::new(&settings).map_err(|error| Error::new(error.to_string()))?);
         let own = telemetry.clone();
         let scraper = Arc::new(Scraper::new(sources, move |duplicates, out| own.emit(duplicates, out)));
-        let server = Server::new(&settings, scraper, telemetry)?;
+        let server = Server::new(&settings, Catalog::of(&MODULES, &settings), scraper, telemetry)?;
         if settings.switch(&config::CHECK) {
             return print(&config::describe(&flags(), &settings));
         }

@@ -1,4 +1,34 @@
-//! stack-exporter: host, containers, PostgreSQL and Redis on one Prometheus page.
+//! One process on each host that reads the kernel, cgroups, PostgreSQL and Redis and answers a Prometheus scrape with the names,
+//! labels, types and units of node_exporter, cAdvisor, postgres_exporter and redis_exporter.
+//!
+//! # The way of a sample
+//!
+//! ```text
+//! kernel file, INFO, row -> parser (pure: bytes in, plain values out) -> Samples (finished lines of one source)
+//!                        -> Page (all sources, grouped by family)     -> 64 KiB chunks -> gzip -> socket
+//! ```
+//!
+//! # What lives where
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`exposition`] | samples and the text format; knows no collector |
+//! | [`system`] | kernel bytes: where /proc, /sys and / are, how their files are read; knows no metrics |
+//! | [`scrape`] | what a collector and a source are; one scrape: selection, deadline, isolation, outcome metrics |
+//! | [`host`], [`containers`], [`postgres`], [`redis`] | the four parts, each known to the rest by its [`scrape::Module`] alone |
+//! | [`settings`], [`cli`], [`config`] | one table of flags becomes one `Settings` value |
+//! | [`web`] | listener, routes, bodies; knows pages, not collectors |
+//! | [`telemetry`], [`log`] | what the agent tells of itself |
+//! | [`agent`] | puts it all together |
+//!
+//! Imports point one way: `agent` and `web` to `scrape`, `scrape` to `exposition` and `system`; the parts to those three and to `settings`,
+//! never to each other (`tests/architecture.rs` sees to it).
+//!
+//! # Who does the work
+//!
+//! One single-threaded tokio runtime waits (HTTP, databases, the container engine); three named threads block (`host`, `mounts`,
+//! `containers`). A source is asked by one scrape at a time and hands its samples in collector by collector, so a page leaves at
+//! its deadline with all that is done.
 
 pub mod agent;
 pub mod cli;

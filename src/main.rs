@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    stack_exporter::system::syscalls::tune_allocator();
     match stack_exporter::agent::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

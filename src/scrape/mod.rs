@@ -15,7 +15,7 @@ mod selection;
 mod source;
 
 pub use collector::{Collector, Entry, New, Part};
-pub use module::Module;
+pub use module::{Catalog, Module};
 pub use outcome::Outcome;
 pub use scraper::{Scraper, Sources};
 pub use selection::{Refusal, Selection};

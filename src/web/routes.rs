@@ -1,6 +1,5 @@
 //! What is answered where.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 
 use super::body::Reply;
 use super::{MARGIN, MAX_REQUESTS, TELEMETRY_PATH, TIMEOUT, request};
-use crate::scrape::{Part, Scraper, Selection};
+use crate::scrape::{Catalog, Part, Scraper, Selection};
 use crate::settings::{Error, Settings};
 use crate::telemetry::Telemetry;
 
@@ -20,9 +19,7 @@ const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(super) struct Routes {
     scraper: Arc<Scraper>,
     telemetry: Arc<Telemetry>,
-    /// Every collector there is, and whether it is on.
-    collectors: HashMap<&'static str, bool>,
-    parts: Vec<Part>,
+    catalog: Catalog,
     path: String,
     max_requests: u64,
     timeout: Duration,
@@ -30,23 +27,20 @@ pub(super) struct Routes {
 }
 
 impl Routes {
-    pub(super) fn new(settings: &Settings, scraper: Arc<Scraper>, telemetry: Arc<Telemetry>) -> Result<Self, Error> {
+    pub(super) fn new(
+        settings: &Settings,
+        catalog: Catalog,
+        scraper: Arc<Scraper>,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Self, Error> {
         let path = settings.text(&TELEMETRY_PATH);
         if !path.starts_with('/') || path.len() < 2 || path.ends_with('/') {
             return Err(Error::new(format!("{}: {path:?} is not a path such as /metrics", TELEMETRY_PATH.name)));
         }
-        let mut collectors: HashMap<&'static str, bool> = HashMap::new();
-        let on = |module: &&&crate::scrape::Module| settings.switch(&module.enabled);
-        for module in crate::MODULES.iter().filter(on) {
-            for (name, enabled) in (module.collectors)(settings) {
-                *collectors.entry(name).or_default() |= enabled;
-            }
-        }
         Ok(Routes {
             scraper,
             telemetry,
-            collectors,
-            parts: crate::MODULES.iter().filter(on).map(|module| module.part).collect(),
+            catalog,
             path,
             max_requests: settings.number(&MAX_REQUESTS),
             timeout: settings.time(&TIMEOUT),
@@ -74,10 +68,10 @@ impl Routes {
     /// The parts that `path` shows: all for the telemetry path, one for a page below it.
     fn parts_of(&self, path: &str) -> Option<Vec<Part>> {
         match path.strip_prefix(self.path.as_str())? {
-            "" => Some(self.parts.clone()),
+            "" => Some(self.catalog.parts.clone()),
             below => {
                 let page = below.strip_prefix('/')?;
-                self.parts.iter().find(|part| part.page() == page).map(|part| vec![*part])
+                self.catalog.parts.iter().find(|part| part.page() == page).map(|part| vec![*part])
             }
         }
     }
@@ -90,7 +84,7 @@ impl Routes {
             return plain(StatusCode::SERVICE_UNAVAILABLE, text);
         }
         let (collect, exclude) = request::filters(query);
-        let selection = match Selection::filtered(parts, collect, exclude, |name| self.collectors.get(name).copied()) {
+        let selection = match Selection::filtered(parts, collect, exclude, |name| self.catalog.state(name)) {
             Ok(selection) => selection,
             Err(refusal) => {
                 self.telemetry.answered("400");
@@ -112,7 +106,7 @@ impl Routes {
 
     fn landing(&self) -> Response<Reply> {
         let mut links = format!("<li><a href=\"{0}\">{0}</a>: everything</li>\n", escape(&self.path));
-        for part in &self.parts {
+        for part in &self.catalog.parts {
             let link = escape(&format!("{}/{}", self.path, part.page()));
             links.push_str(&format!("<li><a href=\"{link}\">{link}</a>: {}</li>\n", part.name()));
         }

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use super::LISTEN;
 use super::connection::{Patience, Watched};
 use super::routes::Routes;
-use crate::scrape::Scraper;
+use crate::scrape::{Catalog, Scraper};
 use crate::settings::{Error, Settings};
 use crate::telemetry::Telemetry;
 
@@ -58,9 +58,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of `scraper`'s pages.
-    pub fn new(settings: &Settings, scraper: Arc<Scraper>, telemetry: Arc<Telemetry>) -> Result<Self, Error> {
-        let routes = Arc::new(Routes::new(settings, scraper, telemetry)?);
+    /// A server of `scraper`'s pages, of what `catalog` offers.
+    pub fn new(settings: &Settings, catalog: Catalog, scraper: Arc<Scraper>, telemetry: Arc<Telemetry>) -> Result<Self, Error> {
+        let routes = Arc::new(Routes::new(settings, catalog, scraper, telemetry)?);
         Ok(Server { routes, connections: Arc::new(Semaphore::new(CONNECTIONS)) })
     }
 
