@@ -40,13 +40,20 @@ type Own = dyn Fn(usize, &mut Samples) + Send + Sync;
 
 type Flight = BoxFuture<'static, Arc<Page>>;
 
+/// A scrape that others may join.
+struct UnderWay {
+    selection: Selection,
+    deadline: Instant,
+    flight: WeakShared<Flight>,
+}
+
 /// Answers scrapes.
 pub struct Scraper {
     sources: Sources,
     /// What every page carries besides the sources' samples.
     own: Box<Own>,
     journal: Mutex<Journal>,
-    flights: Mutex<Vec<(Selection, WeakShared<Flight>)>>,
+    flights: Mutex<Vec<UnderWay>>,
     duplicates: std::sync::atomic::AtomicUsize,
 }
 
@@ -67,23 +74,25 @@ impl Scraper {
         self.duplicates.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// The page of all that `selection` asks for, within `limit`. A scrape of the same selection that is under way is shared.
+    /// The page of all that `selection` asks for, within `limit`. A scrape of the same selection that is under way is shared,
+    /// unless it may take longer than this one.
     pub async fn scrape(self: &Arc<Self>, selection: Selection, limit: Duration) -> Arc<Page> {
-        let flight = {
+        let deadline = Instant::now() + limit;
+        let joined = {
             let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
             // A flight whose requests all went away can no longer be upgraded; one that has landed is of no use to newcomers.
-            flights.retain(|(_, flight)| flight.upgrade().is_some_and(|flight| flight.peek().is_none()));
-            let known = flights.iter().find(|(of, _)| *of == selection).and_then(|(_, flight)| flight.upgrade());
-            known.unwrap_or_else(|| {
+            flights.retain(|known| known.flight.upgrade().is_some_and(|flight| flight.peek().is_none()));
+            let fits = |known: &&UnderWay| known.selection == selection && known.deadline <= deadline;
+            flights.iter().find(fits).and_then(|known| known.flight.upgrade()).unwrap_or_else(|| {
                 let (scraper, of) = (self.clone(), selection.clone());
                 // A task of its own: it ends even if every request for it goes away, and so gives its sources back in order.
-                let task = tokio::spawn(async move { scraper.collect(of, Instant::now() + limit).await });
+                let task = tokio::spawn(async move { scraper.collect(of, deadline).await });
                 let flight = task.map(Result::unwrap_or_default).boxed().shared();
-                flights.extend(flight.downgrade().map(|weak| (selection, weak)));
+                flights.extend(flight.downgrade().map(|weak| UnderWay { selection, deadline, flight: weak }));
                 flight
             })
         };
-        flight.await
+        joined.await
     }
 
     async fn collect(&self, selection: Selection, deadline: Instant) -> Arc<Page> {
