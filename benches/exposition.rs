@@ -34,7 +34,7 @@ impl Input {
         Input { names: (0..FAMILIES).map(|n| format!("container_family_{n}_bytes_total")).collect(), ids, labels }
     }
 
-    fn page(&self, rendered_once: bool, sources: usize) -> Page {
+    fn samples(&self, rendered_once: bool, sources: usize) -> Vec<Samples> {
         let mut all: Vec<Samples> = (0..sources).map(|_| Samples::new()).collect();
         for (f, name) in self.names.iter().enumerate() {
             for (source, samples) in all.iter_mut().enumerate() {
@@ -49,7 +49,7 @@ impl Input {
                 }
             }
         }
-        Page::new(all)
+        all
     }
 }
 
@@ -76,16 +76,23 @@ fn write(page: &Page, out: &mut impl Write) {
     }
 }
 
+/// The collectors' side alone, without putting the page together.
+#[divan::bench(args = [false, true])]
+fn samples_alone(bencher: Bencher, rendered_once: bool) {
+    let input = Input::new();
+    bencher.bench_local(|| black_box(input.samples(rendered_once, 1)));
+}
+
 #[divan::bench(args = [1, 8])]
 fn labels_written_each_time(bencher: Bencher, sources: usize) {
     let input = Input::new();
-    bencher.bench_local(|| write(&input.page(false, sources), black_box(&mut std::io::sink())));
+    bencher.bench_local(|| write(&Page::new(input.samples(false, sources)), black_box(&mut std::io::sink())));
 }
 
 #[divan::bench(args = [1, 8])]
 fn labels_rendered_once(bencher: Bencher, sources: usize) {
     let input = Input::new();
-    bencher.bench_local(|| write(&input.page(true, sources), black_box(&mut std::io::sink())));
+    bencher.bench_local(|| write(&Page::new(input.samples(true, sources)), black_box(&mut std::io::sink())));
 }
 
 #[divan::bench(args = [1, 6])]
@@ -93,7 +100,7 @@ fn then_gzip(bencher: Bencher, level: u32) {
     let input = Input::new();
     bencher.bench_local(|| {
         let mut encoder = GzEncoder::new(std::io::sink(), Compression::new(level));
-        write(&input.page(true, 1), &mut encoder);
+        write(&Page::new(input.samples(true, 1)), &mut encoder);
         encoder.finish().unwrap();
     });
 }

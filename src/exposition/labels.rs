@@ -23,7 +23,8 @@ impl Labels {
 
     /// Adds a label. The caller answers for the name (`[a-zA-Z_][a-zA-Z0-9_]*`, not yet used); any value will do.
     pub fn push(&mut self, name: &str, value: &str) {
-        push_label(&mut self.text, name, value);
+        let separator = (!self.text.is_empty()).then_some(b',');
+        push_label(&mut self.text, separator, name, value);
     }
 
     /// Removes all labels and keeps the memory.
@@ -42,14 +43,12 @@ impl Labels {
     }
 }
 
-/// Appends `name="value"`, after a comma where a label stands before it.
+/// Appends `name="value"` behind `separator`, which the caller knows: asking the text for its last byte right after writing it stalls.
 #[inline]
-pub(super) fn push_label(out: &mut Vec<u8>, name: &str, value: &str) {
-    if !matches!(out.last(), None | Some(b'{' | b',')) {
-        out.push(b',');
-    }
+pub(super) fn push_label(out: &mut Vec<u8>, separator: Option<u8>, name: &str, value: &str) {
     // Room for all of it at once, so that the pieces are copied without a look at the capacity each time.
     out.reserve(name.len() + value.len() + 4);
+    out.extend(separator);
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"=\"");
     escape(out, value.as_bytes());
@@ -77,10 +76,11 @@ fn needs_escape(value: &[u8]) -> bool {
     };
     let special = |bytes: &[u8; 8]| {
         let word = u64::from_ne_bytes(*bytes);
-        holds(word, b'"') | holds(word, b'\\') | holds(word, b'\n') != 0
+        holds(word, b'"') | holds(word, b'\\') | holds(word, b'\n')
     };
     match value.last_chunk::<8>() {
-        Some(last) => value.as_chunks::<8>().0.iter().any(special) || special(last),
+        // No early exit: nearly every value is plain, and so the compiler takes two words at a time.
+        Some(last) => value.as_chunks::<8>().0.iter().fold(special(last), |found, word| found | special(word)) != 0,
         None => value.iter().any(|byte| matches!(byte, b'"' | b'\\' | b'\n')),
     }
 }

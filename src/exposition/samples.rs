@@ -154,17 +154,17 @@ impl Rows<'_> {
         self.text.extend_from_slice(self.name);
         self.text.extend_from_slice(suffix.as_bytes());
         if !(labels.is_empty() && entity.is_empty() && self.common.is_empty()) {
-            self.text.push(b'{');
+            let mut separator = b'{';
             for rendered in [self.common, entity] {
                 if !rendered.is_empty() {
-                    if self.text.last() != Some(&b'{') {
-                        self.text.push(b',');
-                    }
+                    self.text.push(separator);
                     self.text.extend_from_slice(rendered.as_bytes());
+                    separator = b',';
                 }
             }
             for (name, value) in labels {
-                push_label(self.text, name, value);
+                push_label(self.text, Some(separator), name, value);
+                separator = b',';
             }
             self.text.push(b'}');
         }
