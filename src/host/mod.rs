@@ -10,8 +10,12 @@ mod cpusys;
 mod diskstats;
 mod filefd;
 pub mod filter;
+mod hwmon;
+mod hwmon_chips;
 mod loadavg;
 mod meminfo;
+mod netclass;
+mod netclass_files;
 mod netdev;
 mod netstat;
 mod os;
@@ -39,7 +43,9 @@ pub static KERNEL: &[&Entry] = &[
     &cpu::ENTRY,
     &diskstats::ENTRY,
     &filefd::ENTRY,
+    &hwmon::ENTRY,
     &loadavg::ENTRY,
+    &netclass::ENTRY,
     &netdev::ENTRY,
     &netstat::ENTRY,
     &meminfo::ENTRY,

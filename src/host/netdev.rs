@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry = Entry {
 };
 
 /// A family and the counter that it shows.
-type Column = (Family, fn(&Counters) -> u64);
+pub(super) type Column = (Family, fn(&Counters) -> u64);
 
 macro_rules! columns {
     ($($name:literal $help:literal $value:expr;)*) => {
@@ -69,12 +69,12 @@ static PROC: [Column; 16] = columns! {
 };
 
 /// What only netlink knows.
-static NO_HANDLER: [Column; 1] = columns! {
+pub(super) static NO_HANDLER: [Column; 1] = columns! {
     "receive_nohandler" "Packets received that nobody wanted: rx_nohandler." |c| c.rx_nohandler;
 };
 
 /// `--collector.netdev.enable-detailed-metrics`: `struct rtnl_link_stats64` as it stands.
-static STATS64: [Column; 23] = columns! {
+pub(super) static STATS64: [Column; 23] = columns! {
     "receive_bytes" "Bytes received: rx_bytes." |c| c.rx_bytes;
     "receive_packets" "Packets received: rx_packets." |c| c.rx_packets;
     "receive_errors" "Bad packets received: rx_errors." |c| c.rx_errors;
