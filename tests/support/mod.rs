@@ -10,6 +10,7 @@
 )]
 
 pub mod exposition;
+pub mod node;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
