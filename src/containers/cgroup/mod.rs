@@ -1,0 +1,345 @@
+//! The cgroups there are, and their numbers. Knows nothing of engines and names.
+//!
+//! The trees are walked at each scrape (no inotify: nothing to run out of, nothing to miss), and what each version's table
+//! lists is read of each cgroup and parsed into one [`Stats`].
+
+mod files;
+mod mounts;
+mod parse;
+mod stats;
+mod v1;
+mod v2;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::sys::stat::fstatat;
+
+use self::files::Reader;
+pub(super) use self::stats::{Device, Io, Operations, Stats};
+use crate::system::text::{lines, number};
+use crate::system::{Fault, System};
+
+/// A tree of v1 that has numbers for us, or the one tree of v2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Controller {
+    Cpu,
+    Cpuacct,
+    Memory,
+    Blkio,
+    Pids,
+    Unified,
+}
+
+impl Controller {
+    /// A mount option of a v1 tree.
+    fn of_v1(option: &[u8]) -> Option<Self> {
+        Some(match option {
+            b"cpu" => Controller::Cpu,
+            b"cpuacct" => Controller::Cpuacct,
+            b"memory" => Controller::Memory,
+            b"blkio" => Controller::Blkio,
+            b"pids" => Controller::Pids,
+            _ => return None,
+        })
+    }
+}
+
+/// A file that each cgroup of a controller may have.
+struct Attribute {
+    controller: Controller,
+    file: &'static str,
+    parse: fn(&[u8], &mut Stats),
+}
+
+/// An open cgroup tree and the files to read in it.
+struct Tree {
+    path: PathBuf,
+    root: File,
+    attributes: Vec<&'static Attribute>,
+    unified: bool,
+}
+
+impl Tree {
+    fn open(mount: mounts::Mount) -> Result<Self, Fault> {
+        let root = File::open(&mount.path).map_err(|error| Fault::read(&mount.path, error))?;
+        let all = v1::ATTRIBUTES.iter().chain(&v2::ATTRIBUTES);
+        let attributes = all.filter(|attribute| mount.controllers.contains(&attribute.controller)).collect();
+        Ok(Tree { path: mount.path, root, attributes, unified: mount.controllers.contains(&Controller::Unified) })
+    }
+
+    fn fault(&self, path: &[u8], file: &str, errno: Errno) -> Fault {
+        Fault::read(self.path.join(&*String::from_utf8_lossy(path)).join(file), errno.into())
+    }
+}
+
+/// A cgroup: the directory of one name in one tree or several.
+pub(crate) struct Cgroup<T> {
+    /// The path below the tree's root, with a slash before it: cAdvisor's `id`.
+    pub id: String,
+    /// When it was made, in seconds since 1970. The kernel does not tell; this is the oldest mark that was seen of it.
+    pub created: i64,
+    /// Grows with the order in which cgroups are made.
+    pub order: u64,
+    /// This scrape's numbers.
+    pub stats: Stats,
+    /// Set by [`Cgroups::choose_pids`].
+    pub pid: Option<u32>,
+    /// What the owner of the [`Cgroups`] keeps with it.
+    pub entity: T,
+    places: Vec<Place>,
+    /// Whether it was still there after its files were read.
+    alive: bool,
+}
+
+/// A cgroup's directory in one tree.
+struct Place {
+    tree: usize,
+    inode: u64,
+    seen: u64,
+    /// The tree's attributes, as far as they are kept open, and `cgroup.procs`.
+    files: Box<[Option<File>]>,
+    procs: Option<File>,
+    /// Attributes that the cgroup has not, one bit each, so that they are not asked for again at each scrape.
+    absent: u32,
+}
+
+/// All cgroups of this machine.
+pub(crate) struct Cgroups<T> {
+    trees: Vec<Tree>,
+    live: BTreeMap<Vec<u8>, Cgroup<T>>,
+    reader: Reader,
+    scrapes: u64,
+}
+
+/// Every so many scrapes the attributes that were absent are looked for again: a controller may have been enabled.
+const LOOK_AGAIN: u64 = 16;
+
+impl<T> Cgroups<T> {
+    /// Finds the trees. With none there is no cgroup, and that is a fault.
+    pub(crate) fn find(system: &mut System) -> Result<Self, Fault> {
+        let path = system.roots.proc("self/mountinfo");
+        let sys = system.roots.sys.clone();
+        let mounts = mounts::choose(system.read(&path)?, &sys);
+        if mounts.is_empty() {
+            return Err(Fault::Absent(format!("a cgroup file system in {}", path.display())));
+        }
+        let trees = mounts.into_iter().map(Tree::open).collect::<Result<_, _>>()?;
+        Ok(Cgroups { trees, live: BTreeMap::new(), reader: Reader::new(), scrapes: 0 })
+    }
+
+    /// The cgroups that were alive in the last [`refresh`](Self::refresh), by path.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Cgroup<T>> + Clone {
+        self.live.values().filter(|cgroup| cgroup.alive)
+    }
+
+    /// As [`iter`](Self::iter).
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Cgroup<T>> {
+        self.live.values_mut().filter(|cgroup| cgroup.alive)
+    }
+
+    /// Walks the trees and reads the numbers of all cgroups; `entity` makes what goes with a new one.
+    ///
+    /// A file that cannot be read for another reason than being gone is reported when all else is done.
+    pub(crate) fn refresh(&mut self, mut entity: impl FnMut(&str) -> T) -> Result<(), Fault> {
+        self.scrapes += 1;
+        let mut fault = None;
+        for (index, tree) in self.trees.iter().enumerate() {
+            let walked = walk::walk(tree.root.as_fd(), |path, inode| {
+                let cgroup = match self.live.get_mut(path) {
+                    Some(cgroup) => cgroup,
+                    None => self.live.entry(path.to_vec()).or_insert_with(|| Cgroup::new(path, &mut entity)),
+                };
+                cgroup.meet(path, (index, tree), inode, self.scrapes, &mut entity);
+            });
+            fault = fault.or(walked.err().map(|errno| tree.fault(b"", "", errno)));
+        }
+        for cgroup in self.live.values_mut() {
+            cgroup.places.retain(|place| place.seen == self.scrapes);
+        }
+        self.live.retain(|_, cgroup| !cgroup.places.is_empty());
+        self.reader.kept = self.live.values().flat_map(|cgroup| &cgroup.places).map(Place::kept).sum();
+        let look_again = self.scrapes.is_multiple_of(LOOK_AGAIN);
+        for (path, cgroup) in &mut self.live {
+            let read = cgroup.read(path, &self.trees, &mut self.reader, look_again);
+            fault = fault.or(read.err());
+        }
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// Chooses a process to stand for each cgroup that is `wanted`: the one that is known to be its first, if it is still
+    /// there, else the lowest number.
+    pub(crate) fn choose_pids(&mut self, mut wanted: impl FnMut(&T) -> Option<Option<u32>>) {
+        for (path, cgroup) in self.live.iter_mut().filter(|(_, cgroup)| cgroup.alive) {
+            let Some(known) = wanted(&cgroup.entity) else { continue };
+            // Stands where a threaded cgroup refuses to list its processes.
+            cgroup.pid = known;
+            for place in &mut cgroup.places {
+                let Some(tree) = self.trees.get(place.tree) else { continue };
+                if let Ok(text) = self.reader.read(tree.root.as_fd(), path, "cgroup.procs", &mut place.procs) {
+                    cgroup.pid = first_pid(text, known);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl<T> Cgroup<T> {
+    fn new(path: &[u8], entity: &mut impl FnMut(&str) -> T) -> Self {
+        let id = format!("/{}", String::from_utf8_lossy(path));
+        let entity = entity(&id);
+        Cgroup {
+            id,
+            created: i64::MAX,
+            order: u64::MAX,
+            stats: Stats::default(),
+            pid: None,
+            entity,
+            places: Vec::new(),
+            alive: true,
+        }
+    }
+
+    /// Notes that the walk met this cgroup in `tree`.
+    fn meet(&mut self, path: &[u8], (index, tree): (usize, &Tree), inode: u64, scrape: u64, entity: &mut impl FnMut(&str) -> T) {
+        if let Some(place) = self.places.iter_mut().find(|place| place.tree == index) {
+            if place.inode == inode {
+                place.seen = scrape;
+                return;
+            }
+            // Removed and made again under the same path: nothing of the old one is true any more.
+            *self = Cgroup::new(path, entity);
+        }
+        let files = std::iter::repeat_with(|| None).take(tree.attributes.len()).collect();
+        self.places.push(Place { tree: index, inode, seen: scrape, files, procs: None, absent: 0 });
+        self.order = self.order.min(inode);
+        self.created = self.created.min(oldest_mark(tree, path));
+    }
+
+    /// Reads all files of all places. A cgroup that died meanwhile is marked as such.
+    fn read(&mut self, path: &[u8], trees: &[Tree], reader: &mut Reader, look_again: bool) -> Result<(), Fault> {
+        self.stats.clear();
+        self.alive = true;
+        let mut fault = None;
+        for place in &mut self.places {
+            let Some(tree) = trees.get(place.tree) else { continue };
+            if look_again {
+                place.absent = 0;
+            }
+            let result = place.read(path, tree, reader, &mut self.stats);
+            match result {
+                Err(Errno::ENODEV) => self.alive = false,
+                Err(errno) => fault = fault.or_else(|| Some(tree.fault(path, "", errno))),
+                Ok(()) => {}
+            }
+        }
+        fault.map_or(Ok(()), Err)
+    }
+}
+
+impl Place {
+    fn kept(&self) -> usize {
+        self.files.iter().filter(|file| file.is_some()).count() + usize::from(self.procs.is_some())
+    }
+
+    /// Reads the attributes of this place. ENODEV: the directory is gone.
+    fn read(&mut self, path: &[u8], tree: &Tree, reader: &mut Reader, stats: &mut Stats) -> Result<(), Errno> {
+        let (mut fault, mut missed) = (Ok(()), false);
+        for (bit, (attribute, slot)) in tree.attributes.iter().zip(&mut self.files).enumerate() {
+            if self.absent & 1 << bit != 0 {
+                continue;
+            }
+            match reader.read(tree.root.as_fd(), path, attribute.file, slot) {
+                Ok(text) => (attribute.parse)(text, stats),
+                Err(Errno::ENODEV) => return Err(Errno::ENODEV),
+                // EOPNOTSUPP: a kernel with pressure stall information switched off, or memory.peak before its time.
+                Err(Errno::ENOENT | Errno::EOPNOTSUPP) => {
+                    self.absent |= 1 << bit;
+                    missed = true;
+                }
+                Err(errno) => fault = Err(errno),
+            }
+        }
+        if missed && !path.is_empty() && is_gone(tree.root.as_fd(), path) {
+            return Err(Errno::ENODEV);
+        }
+        fault
+    }
+}
+
+/// The earlier of the times of a cgroup's directory and of a file in it that nobody writes.
+fn oldest_mark(tree: &Tree, path: &[u8]) -> i64 {
+    let marker: &[u8] = if tree.unified { b"/cgroup.events" } else { b"/cgroup.clone_children" };
+    let directory: &[u8] = if path.is_empty() { b"." } else { path };
+    let time = |path: &[u8]| fstatat(&tree.root, path, AtFlags::empty()).map_or(i64::MAX, |stat| stat.st_mtime);
+    time(directory).min(time(&[directory, marker].concat()))
+}
+
+fn is_gone(root: BorrowedFd<'_>, path: &[u8]) -> bool {
+    fstatat(root, path, AtFlags::AT_SYMLINK_NOFOLLOW) == Err(Errno::ENOENT)
+}
+
+/// One process number on each line, in no order.
+fn first_pid(text: &[u8], known: Option<u32>) -> Option<u32> {
+    let pids = || lines(text).filter_map(number::<u32>);
+    match known {
+        Some(known) if pids().any(|pid| pid == known) => Some(known),
+        // A container whose processes all live in cgroups below its own.
+        _ => pids().min().or(known),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::Roots;
+
+    fn write(path: &std::path::Path, files: &[(&str, &str)]) {
+        std::fs::create_dir_all(path).unwrap();
+        for (name, text) in files {
+            std::fs::write(path.join(name), text).unwrap();
+        }
+    }
+
+    #[test]
+    fn follows_what_comes_goes_and_comes_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (proc, tree) = (dir.path().join("proc"), dir.path().join("sys/fs/cgroup"));
+        write(&proc.join("self"), &[("mountinfo", &format!("1 0 0:1 / {} rw - cgroup2 cgroup2 rw\n", tree.display()))]);
+        write(&tree.join("docker/a"), &[("pids.current", "3\n"), ("cgroup.procs", "9\n7\n8\n")]);
+        let roots = Roots { proc, sys: dir.path().join("sys"), ..Roots::default() };
+        let mut cgroups = Cgroups::find(&mut System::new(roots)).unwrap();
+        let (mut made, mut seen) = (0, Vec::new());
+        let mut scrape = |cgroups: &mut Cgroups<usize>| {
+            cgroups
+                .refresh(|_| {
+                    made += 1;
+                    made
+                })
+                .unwrap();
+            cgroups.choose_pids(|_| Some(Some(8)));
+            seen =
+                cgroups.iter().map(|cgroup| (cgroup.id.clone(), cgroup.stats.pids.current, cgroup.pid, cgroup.entity)).collect();
+            seen.clone()
+        };
+        let expected =
+            [("/".into(), None, Some(8), 1), ("/docker".into(), None, Some(8), 2), ("/docker/a".into(), Some(3), Some(8), 3)];
+        assert_eq!(scrape(&mut cgroups), expected);
+        write(&tree.join("docker/a"), &[("pids.current", "5\n"), ("cgroup.procs", "9\n7\n")]);
+        assert_eq!(scrape(&mut cgroups)[2], ("/docker/a".into(), Some(5), Some(7), 3));
+        // Kept in place while the new one is made, so that it cannot get the same inode.
+        std::fs::rename(tree.join("docker/a"), tree.join("b")).unwrap();
+        write(&tree.join("docker/a"), &[("pids.current", "1\n")]);
+        let seen = scrape(&mut cgroups);
+        assert_eq!(seen.iter().map(|entry| entry.0.as_str()).collect::<Vec<_>>(), ["/", "/b", "/docker", "/docker/a"]);
+        assert_eq!((seen[3].1, seen[3].2), (Some(1), Some(8)));
+        std::fs::remove_dir_all(tree.join("docker")).unwrap();
+        assert_eq!(scrape(&mut cgroups).len(), 2);
+    }
+}

@@ -1,0 +1,241 @@
+//! One scrape of all cgroups: read, put names to them, write family by family.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::cgroup::{Cgroup, Cgroups, Stats};
+use super::devices::Devices;
+use super::directory::{Container, Directory, Engine, Health};
+use super::families::{
+    BLKIO, BY_DEVICE, BY_INTERFACE, CPU_USAGE, CREATED, ENGINE_ERROR, ENGINE_UP, FAILURES, HEALTH, LAST_SEEN, SCRAPE_ERROR,
+    SINGLES, STARTED, operations,
+};
+use super::identity::container_id;
+use super::labels::Choice;
+use super::machine::{Machine, Meminfo};
+use super::network::{Interface, Network};
+use crate::exposition::{Labels, Samples};
+use crate::scrape::Collector;
+use crate::system::{Fault, System};
+
+/// What goes with each cgroup.
+struct Entity {
+    /// The container that it is, by its path.
+    container_id: Option<String>,
+    /// What the engine told of that container, also some time ago.
+    container: Option<Arc<Container>>,
+    /// Rendered when `container` changed.
+    labels: Labels,
+    interfaces: Vec<Interface>,
+}
+
+/// The collector of `container_*` and `machine_*`.
+pub(super) struct Containers {
+    cgroups: Option<Cgroups<Entity>>,
+    /// `None`: no engine is to be asked.
+    directory: Option<Directory>,
+    choice: Choice,
+    network: Network,
+    devices: Devices,
+    machine: Machine,
+}
+
+impl Containers {
+    pub(super) fn new(directory: Option<Directory>, choice: Choice) -> Self {
+        let (network, devices, machine) = Default::default();
+        Containers { cgroups: None, directory, choice, network, devices, machine }
+    }
+
+    fn refresh(&mut self, system: &mut System) -> Result<(), Fault> {
+        let cgroups = match &mut self.cgroups {
+            Some(cgroups) => cgroups,
+            none => none.insert(Cgroups::find(system)?),
+        };
+        let choice = &self.choice;
+        let refreshed = cgroups.refresh(|id| Entity {
+            container_id: container_id(id).map(str::to_owned),
+            container: None,
+            labels: choice.render(id, None),
+            interfaces: Vec::new(),
+        });
+        if let Some(directory) = &self.directory {
+            for cgroup in cgroups.iter_mut() {
+                name(cgroup, directory, choice);
+            }
+        }
+        cgroups.choose_pids(|entity| {
+            entity.container_id.as_ref().map(|_| entity.container.as_ref().and_then(|container| container.pid))
+        });
+        read_network(cgroups, &mut self.network, system);
+        self.devices.learn(cgroups.iter().flat_map(|cgroup| &cgroup.stats.io).map(|io| io.device), system);
+        refreshed
+    }
+
+    fn emit(&self, out: &mut Samples) {
+        let Some(cgroups) = &self.cgroups else { return };
+        let cgroups: Vec<&Cgroup<Entity>> = cgroups.iter().collect();
+        emit_times(&cgroups, out);
+        emit_numbers(&cgroups, out);
+        emit_devices(&cgroups, &self.devices, out);
+        for (column, family) in BY_INTERFACE.iter().enumerate() {
+            let mut rows = out.family(family);
+            for entity in cgroups.iter().map(|cgroup| &cgroup.entity) {
+                for interface in &entity.interfaces {
+                    let value = interface.counters.get(column).copied().unwrap_or(0);
+                    rows.add_to(&entity.labels, [("interface", &interface.name)], value);
+                }
+            }
+        }
+    }
+}
+
+impl Collector for Containers {
+    fn collect(&mut self, system: &mut System, out: &mut Samples) -> Result<(), Fault> {
+        let engine = self.directory.as_ref().map(Directory::engine);
+        let memory = self.machine.collect(system, engine.as_ref().unwrap_or(&Engine::default()), out);
+        let refreshed = self.refresh(system);
+        let count = self.cgroups.as_ref().map_or(0, |cgroups| cgroups.iter().count());
+        out.family(&SCRAPE_ERROR).add([], count == 0);
+        let root = self.cgroups.as_mut().and_then(|cgroups| cgroups.iter_mut().find(|cgroup| cgroup.id == "/"));
+        if let (Some(root), Ok(memory)) = (root, &memory) {
+            complete_root(&mut root.stats, memory);
+        }
+        self.emit(out);
+        if let Some(engine) = &engine {
+            emit_engine(engine, out);
+        }
+        memory.and(refreshed)
+    }
+}
+
+/// Puts the engine's description to a cgroup. One that the engine does not know (any more) keeps what was known of it.
+fn name(cgroup: &mut Cgroup<Entity>, directory: &Directory, choice: &Choice) {
+    let entity = &mut cgroup.entity;
+    let Some(told) = entity.container_id.as_ref().and_then(|id| directory.get(id)) else { return };
+    if entity.container.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &told)) {
+        entity.labels = choice.render(&cgroup.id, Some(&told));
+        entity.container = Some(told);
+    }
+}
+
+/// The host first, then containers by age, those that join another's network last: the first to show a namespace owns it.
+fn read_network(cgroups: &mut Cgroups<Entity>, network: &mut Network, system: &System) {
+    network.clear();
+    let mut all: Vec<_> = cgroups.iter_mut().filter(|cgroup| cgroup.id == "/" || cgroup.entity.container_id.is_some()).collect();
+    all.sort_by_key(|cgroup| {
+        let joins = cgroup.entity.container.as_ref().is_some_and(|container| container.joins_network);
+        (cgroup.id != "/", joins, cgroup.order)
+    });
+    for cgroup in all {
+        let path = match cgroup.pid {
+            Some(pid) => system.roots.proc(format!("{pid}/net/dev")),
+            None if cgroup.id == "/" => system.roots.net("dev"),
+            None => {
+                cgroup.entity.interfaces.clear();
+                continue;
+            }
+        };
+        network.read(&path, &mut cgroup.entity.interfaces);
+    }
+}
+
+/// What the root has by being the whole machine: no limit file, and on v2 no usage file either.
+fn complete_root(stats: &mut Stats, machine: &Meminfo) {
+    let (memory, spec) = (&mut stats.memory, &mut stats.spec);
+    if memory.usage.is_none() {
+        memory.usage = memory.rss.zip(memory.cache).map(|(anonymous, file)| anonymous.saturating_add(file));
+        memory.swap = Some(machine.swap_total.saturating_sub(machine.swap_free));
+    }
+    spec.memory_limit = Some(machine.total);
+    spec.swap_limit = Some(machine.swap_total);
+    spec.reservation = Some(0);
+}
+
+fn emit_times(cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let mut rows = out.family(&LAST_SEEN);
+    for cgroup in cgroups {
+        rows.add_to(&cgroup.entity.labels, [], now);
+    }
+    for (family, time) in
+        [(&CREATED, (|container| container.created) as fn(&Container) -> Option<i64>), (&STARTED, |container| container.started)]
+    {
+        let mut rows = out.family(family);
+        for cgroup in cgroups {
+            let told = cgroup.entity.container.as_deref().and_then(time);
+            if let Some(time) = told.or(Some(cgroup.created).filter(|time| *time != i64::MAX)) {
+                rows.add_to(&cgroup.entity.labels, [], time);
+            }
+        }
+    }
+    let mut rows = out.family(&HEALTH);
+    for entity in cgroups.iter().map(|cgroup| &cgroup.entity) {
+        if let Some(health) = entity.container.as_ref().and_then(|container| container.health) {
+            let state = match health {
+                Health::Healthy => 1,
+                Health::Unhealthy => 0,
+                Health::Unchecked => -1,
+            };
+            rows.add_to(&entity.labels, [], state);
+        }
+    }
+}
+
+fn emit_numbers(cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
+    for single in SINGLES {
+        let mut rows = out.family(&single.family);
+        for cgroup in cgroups {
+            if let Some(value) = (single.value)(&cgroup.stats) {
+                rows.add_to(&cgroup.entity.labels, [], value);
+            }
+        }
+    }
+    let mut rows = out.family(&CPU_USAGE);
+    for cgroup in cgroups {
+        if let Some(seconds) = cgroup.stats.cpu.usage {
+            rows.add_to(&cgroup.entity.labels, [("cpu", "total")], seconds);
+        }
+    }
+    let mut rows = out.family(&FAILURES);
+    for cgroup in cgroups {
+        let memory = &cgroup.stats.memory;
+        for (kind, value) in [("pgfault", memory.faults), ("pgmajfault", memory.major_faults)] {
+            let Some(value) = value else { continue };
+            for scope in ["container", "hierarchy"] {
+                rows.add_to(&cgroup.entity.labels, [("failure_type", kind), ("scope", scope)], value);
+            }
+        }
+    }
+}
+
+fn emit_devices(cgroups: &[&Cgroup<Entity>], devices: &Devices, out: &mut Samples) {
+    for by_device in BY_DEVICE {
+        let mut rows = out.family(&by_device.family);
+        for cgroup in cgroups {
+            for io in &cgroup.stats.io {
+                if let (Some(value), Some(device)) = ((by_device.value)(io), devices.name(io.device)) {
+                    rows.add_to(&cgroup.entity.labels, [("device", &device.path)], value);
+                }
+            }
+        }
+    }
+    let mut rows = out.family(&BLKIO);
+    for cgroup in cgroups {
+        for io in &cgroup.stats.io {
+            let Some(device) = devices.name(io.device) else { continue };
+            for (operation, bytes) in operations(&io.bytes) {
+                let Some(bytes) = bytes else { continue };
+                let labels =
+                    [("device", &*device.path), ("major", &device.major), ("minor", &device.minor), ("operation", operation)];
+                rows.add_to(&cgroup.entity.labels, labels, bytes);
+            }
+        }
+    }
+}
+
+fn emit_engine(engine: &Engine, out: &mut Samples) {
+    out.family(&ENGINE_UP).add([("engine", "docker")], engine.up);
+    if let Some(reason) = &engine.last_error {
+        out.family(&ENGINE_ERROR).add([("engine", "docker"), ("reason", reason)], 1u8);
+    }
+}

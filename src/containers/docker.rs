@@ -1,0 +1,231 @@
+//! The Docker Engine API: names, images, labels, health and first processes of the containers.
+//!
+//! A background task lists the containers once, follows the engine's events, and puts what it learns into the
+//! [`Directory`]; no scrape ever waits for it. It only asks (GET), every question has a time limit, and an engine that is
+//! absent, hangs or restarts is tried again for ever. Podman's compatible socket answers the same questions.
+
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
+use std::pin::pin;
+use std::time::{Duration, SystemTime};
+
+use bollard::errors::Error;
+use bollard::models::{ContainerInspectResponse, EventMessage, HealthStatusEnum};
+use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptions};
+use bollard::{ClientVersion, Docker};
+use futures_util::{Stream, StreamExt};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::directory::{Container, Directory, Health};
+use super::instant;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a silent engine is asked whether it is still there, and failed questions are asked again.
+const PING: Duration = Duration::from_secs(10);
+/// How many pings pass between two lists of all containers, which heal whatever the events did not tell.
+const PINGS_TO_A_LIST: u32 = 6;
+/// Questions under way at once.
+const AT_ONCE: usize = 4;
+/// Pauses between attempts to reach an engine.
+const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
+/// Versions of the API to try: Docker 29 refuses everything older than 1.44, engines before Docker 25 everything newer.
+const VERSIONS: [ClientVersion; 2] =
+    [ClientVersion { major_version: 1, minor_version: 44 }, ClientVersion { major_version: 1, minor_version: 24 }];
+/// The events that change what we tell of a container. Those of health checks and `exec` are not even sent to us.
+const EVENTS: [&str; 5] = ["start", "rename", "update", "health_status", "destroy"];
+
+/// Keeps `directory` up to date with the engine at `socket`, for ever.
+pub(super) async fn watch(socket: String, directory: Directory) {
+    let mut pause = PAUSES[0];
+    let mut told = None;
+    loop {
+        let Err(reason) = session(&socket, &directory).await;
+        if std::mem::take(&mut told).as_ref() != Some(&reason) {
+            tracing::info!(engine = "docker", socket, reason, "no names of containers for now");
+        }
+        if directory.engine().up {
+            pause = PAUSES[0];
+        }
+        directory.note(|engine| (engine.up, engine.last_error) = (false, Some(reason.clone())));
+        told = Some(reason);
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSES[1]);
+    }
+}
+
+/// One connection's life: ends with the reason why it cannot go on.
+async fn session(socket: &str, directory: &Directory) -> Result<Infallible, String> {
+    let (docker, version) = connect(socket).await?;
+    // The events of the meantime are sent again from the engine's memory, so none is lost between list and stream.
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let mut engine = Watched { docker: &docker, directory, failed: HashSet::new() };
+    engine.list(true).await?;
+    directory.note(|engine| (engine.up, engine.version) = (true, Some(version.clone())));
+    tracing::info!(engine = "docker", socket, version, containers = directory.all().len(), "engine answers");
+
+    let filters = HashMap::from([("type", vec!["container"]), ("event", EVENTS.to_vec())]);
+    let options = EventsOptionsBuilder::new().since(&since.to_string()).filters(&filters).build();
+    let mut events = pin!(docker.events(Some(options)));
+    let (mut next, mut pings) = (Instant::now() + PING, 0);
+    loop {
+        match tokio::time::timeout_at(next, next_event(&mut events)).await {
+            Ok(event) => engine.follow(event?).await?,
+            Err(_) => {
+                pings += 1;
+                engine.check(pings % PINGS_TO_A_LIST == 0).await?;
+                next = Instant::now() + PING;
+            }
+        }
+    }
+}
+
+async fn next_event(events: &mut (impl Stream<Item = Result<EventMessage, Error>> + Unpin)) -> Result<EventMessage, String> {
+    match events.next().await {
+        Some(event) => event.map_err(|error| reason(&error)),
+        None => Err("the stream of events ended".to_owned()),
+    }
+}
+
+async fn connect(socket: &str) -> Result<(Docker, String), String> {
+    let mut refusal = String::new();
+    for version in &VERSIONS {
+        let docker = Docker::connect_with_unix(socket, PATIENCE.as_secs(), version).map_err(|error| reason(&error))?;
+        match ask(docker.version()).await {
+            Ok(told) => return Ok((docker, told.version.unwrap_or_default())),
+            // 400: the engine does not speak this version.
+            Err(error @ Error::DockerResponseServerError { status_code: 400, .. }) => refusal = reason(&error),
+            Err(error) => return Err(reason(&error)),
+        }
+    }
+    Err(refusal)
+}
+
+/// An engine that answers.
+struct Watched<'a> {
+    docker: &'a Docker,
+    directory: &'a Directory,
+    /// Containers that could not be inspected, to be tried again.
+    failed: HashSet<String>,
+}
+
+impl Watched<'_> {
+    /// Lists what runs, forgets what does not, and inspects what is new or renamed; all of it at the start.
+    async fn list(&mut self, all: bool) -> Result<(), String> {
+        let listed = ask(self.docker.list_containers(None::<ListContainersOptions>)).await.map_err(|error| reason(&error))?;
+        let mut ids = HashSet::new();
+        let mut wanted = Vec::new();
+        for summary in listed {
+            let Some(id) = summary.id else { continue };
+            let known = self.directory.get(&id);
+            let same =
+                known.is_some_and(|known| summary.names.is_some_and(|names| names.iter().any(|name| plain(name) == known.name)));
+            if all || !same {
+                wanted.push(id.clone());
+            }
+            ids.insert(id);
+        }
+        self.directory.retain(|id| ids.contains(id));
+        self.failed.retain(|id| ids.contains(id));
+        self.inspect(wanted).await
+    }
+
+    /// Asks for sign of life, and again for what could not be told before.
+    async fn check(&mut self, list: bool) -> Result<(), String> {
+        if list {
+            self.list(false).await?;
+        } else {
+            ask(self.docker.ping()).await.map_err(|error| reason(&error))?;
+        }
+        let failed = self.failed.drain().collect();
+        self.inspect(failed).await
+    }
+
+    async fn follow(&mut self, event: EventMessage) -> Result<(), String> {
+        let (Some(action), Some(id)) = (event.action, event.actor.and_then(|actor| actor.id)) else { return Ok(()) };
+        if action == "destroy" {
+            self.failed.remove(&id);
+            self.directory.retain(|known| known != id);
+            return Ok(());
+        }
+        self.inspect(vec![id]).await
+    }
+
+    /// Inspects containers. One that the engine cannot tell of is tried again later; silence ends the session.
+    async fn inspect(&mut self, ids: Vec<String>) -> Result<(), String> {
+        let docker = self.docker;
+        let mut answers = futures_util::stream::iter(ids)
+            .map(|id| async move { (ask(docker.inspect_container(&id, None::<InspectContainerOptions>)).await, id) })
+            .buffer_unordered(AT_ONCE);
+        let mut last_error = None;
+        while let Some((answer, id)) = answers.next().await {
+            match answer {
+                Ok(answer) => self.directory.put(container(id, answer)),
+                Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
+                Err(Error::RequestTimeoutError) => return Err(reason(&Error::RequestTimeoutError)),
+                Err(error) => {
+                    last_error = Some(reason(&error));
+                    self.failed.insert(id);
+                }
+            }
+        }
+        let quiet = self.failed.is_empty();
+        self.directory.note(|engine| {
+            if last_error.is_some() || quiet {
+                engine.last_error = last_error;
+            }
+        });
+        Ok(())
+    }
+}
+
+/// An answer in time. The client's own limit covers only the head of an answer.
+async fn ask<T>(question: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(PATIENCE, question).await.unwrap_or(Err(Error::RequestTimeoutError))
+}
+
+/// What we keep of an inspection. Environment and command line, which may hold secrets, are not kept.
+fn container(id: String, answer: ContainerInspectResponse) -> Container {
+    let state = answer.state.unwrap_or_default();
+    let config = answer.config.unwrap_or_default();
+    let network = answer.host_config.and_then(|config| config.network_mode).unwrap_or_default();
+    Container {
+        id,
+        name: plain(&answer.name.unwrap_or_default()).to_owned(),
+        image: config.image.unwrap_or_default(),
+        labels: config.labels.unwrap_or_default().into_iter().collect(),
+        pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0),
+        created: answer.created.as_deref().and_then(instant::seconds),
+        started: state.started_at.as_deref().and_then(instant::seconds),
+        health: Some(match state.health.and_then(|health| health.status) {
+            None => Health::Unchecked,
+            Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
+            Some(_) => Health::Unhealthy,
+        }),
+        joins_network: network == "host" || network.starts_with("container:"),
+    }
+}
+
+/// The engine writes names with a slash before them.
+fn plain(name: &str) -> &str {
+    name.strip_prefix('/').unwrap_or(name)
+}
+
+/// Why a question failed, in words that are the same each time.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::SocketNotFoundError(path) => return format!("no socket at {path}"),
+        Error::RequestTimeoutError => return format!("no answer within {} s", PATIENCE.as_secs()),
+        Error::DockerResponseServerError { status_code, .. } => return format!("answered with status {status_code}"),
+        Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => return "answer not understood".to_owned(),
+        _ => {}
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return error.kind().to_string();
+        }
+        cause = error.source();
+    }
+    "connection failed".to_owned()
+}
