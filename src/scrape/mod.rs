@@ -19,4 +19,5 @@ pub use module::{Catalog, Module};
 pub use outcome::Outcome;
 pub use scraper::{Scraper, Sources};
 pub use selection::{Refusal, Selection};
+pub(crate) use source::panicked;
 pub use source::{Job, Source, Worker};

@@ -54,6 +54,10 @@ pub(super) fn emit(source: &Source, outcomes: &[Outcome], out: &mut Samples) {
         let labels = [("part", source.part.name()), ("collector", outcome.collector)];
         out.family(&DURATION).add_to(&source.labels, labels, seconds);
         out.family(&SUCCESS).add_to(&source.labels, labels, fine);
+        if matches!(outcome.result, Err(Fault::Down)) {
+            // As with postgres_exporter: no outcome of a collector that could not even be tried.
+            continue;
+        }
         if let (false, Err(fault)) = (fine, &outcome.result) {
             let [part, collector] = labels;
             out.family(&ERROR).add_to(&source.labels, [part, collector, ("error", &shortened(fault))], 1u8);
@@ -86,6 +90,7 @@ impl Journal {
         for outcome in outcomes {
             let key = (source.part, source.name.clone(), outcome.collector);
             match &outcome.result {
+                Err(Fault::Down) => {}
                 Err(fault) => {
                     let text = shortened(fault);
                     if self.last.get(&key) == Some(&text) {

@@ -85,7 +85,7 @@ impl Job {
 }
 
 /// What a panic said.
-pub(super) fn panicked(panic: &(dyn std::any::Any + Send)) -> Fault {
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Fault {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
     Fault::Panic(text.unwrap_or_else(|| "no message".to_owned()))
 }

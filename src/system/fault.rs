@@ -35,6 +35,9 @@ pub enum Fault {
     /// Still busy with an earlier scrape that ran out of time.
     #[error("still busy with an earlier scrape")]
     Busy,
+    /// The target cannot be reached at all, which the collector that stands for it tells, once for all.
+    #[error("the target is down")]
+    Down,
     /// The collector's code panicked: a bug of ours.
     #[error("panicked: {0}")]
     Panic(String),
