@@ -1,20 +1,102 @@
-//! `pg_*`: PostgreSQL, in place of postgres_exporter.
+//! `pg_*`: PostgreSQL 10 and later, in place of postgres_exporter.
+//!
+//! A [`target`](target::Target) is one server with one kept [`session`](session::Session). A scrape sends the statements of all
+//! [`collectors`] as one message ([`round`]) and hands in each collector as its rows come in. Which servers there are is told by
+//! the settings ([`targets`], [`dsn`]) or, where they name none, [found](find).
 
-use crate::scrape::{Module, Part, Sources};
+mod collector;
+mod collectors;
+mod column;
+mod dsn;
+mod find;
+mod round;
+mod session;
+mod table;
+mod target;
+mod targets;
+mod up;
+mod wire;
+
+use collector::Entry;
+use collectors::ENTRIES;
+use target::{Access, Target};
+
+use crate::exposition::Labels;
+use crate::scrape::{Module, Part, Source, Sources};
 use crate::settings::{Error, Flag, Settings};
+use crate::system::Roots;
 
 /// This part's line in the table of parts.
 pub static MODULE: Module =
     Module { part: Part::Postgres, enabled: Flag::switch("postgres", true, "Collect `pg_*`."), flags, collectors, start };
 
 fn flags() -> Vec<&'static Flag> {
-    Vec::new()
+    targets::FLAGS.into_iter().chain(ENTRIES.iter().map(|entry| &entry.enabled)).collect()
 }
 
-fn collectors(_settings: &Settings) -> Vec<(&'static str, bool)> {
-    Vec::new()
+fn collectors(settings: &Settings) -> Vec<(&'static str, bool)> {
+    let entries = ENTRIES.iter().map(|entry| (entry.name, settings.switch(&entry.enabled)));
+    std::iter::once((up::NAME, true)).chain(entries).collect()
 }
 
-fn start(_settings: &Settings, _sources: &Sources) -> Result<(), Error> {
+fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
+    let enabled: Vec<&'static Entry> = ENTRIES.into_iter().filter(|entry| settings.switch(&entry.enabled)).collect();
+    let named = targets::named(settings)?;
+    if named.is_empty() {
+        tokio::spawn(search(settings.clone(), sources.clone(), enabled));
+        return Ok(());
+    }
+    for target in named {
+        sources.add(source(target.label.as_deref(), target.access, &enabled));
+    }
     Ok(())
+}
+
+/// The source of one server; without a label it is the only one.
+fn source(label: Option<&str>, access: Access, enabled: &[&'static Entry]) -> Source {
+    let labels = label.map_or_else(Labels::new, |label| Labels::of(&[("target", label)]));
+    let name = label.map_or_else(|| access.dsn.address(), str::to_owned);
+    let collectors = std::iter::once(up::NAME).chain(enabled.iter().map(|entry| entry.name)).collect();
+    Source::task(Part::Postgres, &name, collectors, Target::new(access, labels.clone(), enabled.to_vec())).with_labels(labels)
+}
+
+/// Looks for local servers for ever, and adds those it finds.
+async fn search(settings: Settings, sources: Sources, enabled: Vec<&'static Entry>) {
+    let (roots, mut known) = (Roots::of(&settings), std::collections::HashSet::new());
+    loop {
+        for (name, (host, port)) in find::look(&roots).await {
+            let Some(access) = targets::found(&settings, &host, port) else { return };
+            if known.insert(name.clone()) {
+                tracing::info!(part = "postgres", target = %name, host, port, "found a server");
+                sources.add(source(Some(&name), access, &enabled));
+            }
+        }
+        tokio::time::sleep(find::EVERY).await;
+    }
+}
+
+/// What the collectors' tests share.
+#[cfg(test)]
+mod testing {
+    use super::collector::Server;
+    use crate::exposition::{Page, Samples};
+    use crate::system::Fault;
+
+    /// A server of version `major`.
+    pub(super) fn server(major: u32) -> Server {
+        Server {
+            major,
+            version: format!("PostgreSQL {major}"),
+            short_version: format!("{major}.0.0"),
+            address: "localhost:5432".to_owned(),
+        }
+    }
+
+    /// The sample lines that `emit` writes, families in order of their names.
+    pub(super) fn text(emit: impl FnOnce(&mut Samples) -> Result<(), Fault>) -> String {
+        let mut samples = Samples::new();
+        emit(&mut samples).unwrap();
+        let page = String::from_utf8(Page::new(vec![samples]).to_vec()).unwrap();
+        page.split_inclusive('\n').filter(|line| !line.starts_with('#')).collect()
+    }
 }

@@ -11,6 +11,7 @@
 
 pub mod exposition;
 pub mod node;
+pub mod postgres;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

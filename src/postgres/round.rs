@@ -1,0 +1,167 @@
+//! The statements of one scrape: which go into which message, and what has come in of each collector.
+//!
+//! All statements go out as one message and come back in one round trip. One that fails ends the message; the statements behind it
+//! go out again without it, and from then on it stands at the end, where it holds nobody up.
+
+use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::collector::{Entry, Server, Statement};
+use super::session::{Session, Trouble};
+use super::table::Table;
+use crate::exposition::{Labels, Samples};
+use crate::scrape::{Job, panicked};
+use crate::system::Fault;
+
+/// One statement, as the session's server needs it.
+pub(super) struct Planned {
+    collector: &'static Entry,
+    statement: &'static Statement,
+    sql: Cow<'static, str>,
+    /// Whether it got an error when it was last run.
+    failed: bool,
+}
+
+/// The statements of `collectors` for `server`: those that read the disk come last.
+pub(super) fn plan(collectors: &[&'static Entry], server: &Server) -> Vec<Planned> {
+    let statements =
+        collectors.iter().flat_map(|collector| collector.statements.iter().map(move |statement| (*collector, statement)));
+    let mut plan: Vec<Planned> = statements
+        .filter_map(|(collector, statement)| Some(Planned { collector, statement, sql: (statement.sql)(server)?, failed: false }))
+        .collect();
+    plan.sort_by_key(|planned| planned.statement.slow);
+    plan
+}
+
+/// What has come in of one collector.
+struct Progress {
+    collector: &'static Entry,
+    samples: Samples,
+    took: Duration,
+    /// Statements not yet answered.
+    open: usize,
+    result: Result<(), Fault>,
+}
+
+/// One scrape of one target.
+pub(super) struct Round<'a> {
+    job: &'a Job,
+    /// The collectors not yet handed in.
+    waiting: Vec<Progress>,
+    /// Whether any statement was answered.
+    pub(super) answered: bool,
+}
+
+impl<'a> Round<'a> {
+    /// The collectors that `job` wants; `labels` go on all their samples.
+    pub(super) fn new(job: &'a Job, collectors: &[&'static Entry], labels: &Labels) -> Self {
+        let waiting = collectors.iter().filter(|collector| job.wants(collector.name)).map(|collector| Progress {
+            collector,
+            samples: Samples::with_common(labels.clone()),
+            took: Duration::ZERO,
+            open: 0,
+            result: Ok(()),
+        });
+        Round { job, waiting: waiting.collect(), answered: false }
+    }
+
+    /// Runs the statements of `plan` that are wanted and not yet answered, handing in each collector as soon as it is done.
+    pub(super) async fn ask(&mut self, session: &mut Session, plan: &mut [Planned], until: Instant) -> Result<(), Trouble> {
+        let mut queue = self.start(plan);
+        while !queue.is_empty() {
+            let statements: Vec<&Planned> = queue.iter().filter_map(|&at| plan.get(at)).collect();
+            let texts: Vec<&str> = statements.iter().map(|planned| planned.sql.as_ref()).collect();
+            let (server, mut answered) = (session.server.clone(), 0);
+            let asked = session.ask(&texts, until, |number, took, table| {
+                answered = number + 1;
+                if let Some(planned) = statements.get(number) {
+                    self.answer(planned.collector, took, |samples| emit(planned.statement, &server, table, samples));
+                }
+            });
+            let outcome = asked.await;
+            for at in queue.drain(..answered.min(queue.len())) {
+                plan.get_mut(at).into_iter().for_each(|planned| planned.failed = false);
+            }
+            match (outcome, queue.first().and_then(|&at| plan.get_mut(at))) {
+                (Ok(()), _) => return Ok(()),
+                (Err(Trouble::Refused(reason)), Some(planned)) => {
+                    planned.failed = true;
+                    self.answer(planned.collector, Duration::ZERO, |_| Err(Fault::Remote(reason)));
+                    queue.remove(0);
+                }
+                (Err(trouble), _) => return Err(trouble),
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what is open for each collector, from its beginning, and gives the statements' places in `plan`, those that failed last.
+    fn start(&mut self, plan: &[Planned]) -> Vec<usize> {
+        let of = |collector: &Entry, planned: &Planned| std::ptr::eq(planned.collector, collector);
+        let mut queue: Vec<usize> = (0..plan.len()).collect();
+        let is_waiting = |planned: &Planned| self.waiting.iter().any(|progress| of(progress.collector, planned));
+        queue.retain(|&at| plan.get(at).is_some_and(is_waiting));
+        queue.sort_by_key(|&at| plan.get(at).is_some_and(|planned| planned.failed));
+        for progress in &mut self.waiting {
+            progress.samples.clear();
+            progress.open = plan.iter().filter(|planned| of(progress.collector, planned)).count();
+        }
+        self.hand_in();
+        queue
+    }
+
+    /// Takes in one statement's answer.
+    fn answer(&mut self, collector: &Entry, took: Duration, emit: impl FnOnce(&mut Samples) -> Result<(), Fault>) {
+        self.answered = true;
+        let Some(progress) = self.waiting.iter_mut().find(|progress| std::ptr::eq(progress.collector, collector)) else { return };
+        let start = Instant::now();
+        let result = emit(&mut progress.samples);
+        progress.took += took + start.elapsed();
+        progress.open = progress.open.saturating_sub(1);
+        if result.is_err() {
+            progress.result = result;
+        }
+        self.hand_in();
+    }
+
+    /// Hands in every collector that has nothing open.
+    fn hand_in(&mut self) {
+        for mut progress in self.waiting.extract_if(.., |progress| progress.open == 0) {
+            self.job.hand_in(progress.collector.name, progress.took, progress.result, &mut progress.samples);
+        }
+    }
+
+    /// Hands in what is left, with `fault` for its reason.
+    pub(super) fn give_up(&mut self, fault: impl Fn() -> Fault) {
+        for mut progress in self.waiting.drain(..) {
+            self.job.hand_in(progress.collector.name, progress.took, Err(fault()), &mut progress.samples);
+        }
+    }
+}
+
+/// Writes one answer's samples; a panic costs its own collector only.
+fn emit(statement: &Statement, server: &Server, table: &Table, samples: &mut Samples) -> Result<(), Fault> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| (statement.emit)(server, table, samples)))
+        .unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::collectors::ENTRIES;
+    use crate::postgres::testing::server;
+
+    #[test]
+    fn what_reads_the_disk_comes_last_and_locks_first() {
+        for major in 10..=18 {
+            let plan = plan(&ENTRIES, &server(major));
+            assert_eq!(plan[0].collector.name, "locks");
+            let first = plan.iter().position(|planned| planned.statement.slow).unwrap();
+            assert!(plan[first..].iter().all(|planned| planned.statement.slow));
+            assert!(plan.iter().all(|planned| !planned.sql.contains(';')), "one statement each");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! One connection to one server: opened, asked, closed. Plain SQL and text results only, so that it works through PgBouncer.
+//!
+//! postgres_exporter users put session settings into the connection string. Ours go with every message instead (`SET LOCAL`, for its one
+//! transaction): behind a pooler in transaction mode a plain SET would stay on a connection that an application uses next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::config::{ChannelBinding, SslMode};
+use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+use super::collector::Server;
+use super::dsn::Dsn;
+use super::table::Table;
+use super::wire::{BUDGET, Socket, Wire};
+
+/// How long a statement may wait for a lock. None of ours should wait at all.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Why there is no session, in words without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) reason: String,
+    /// Whether asking again soon would hurt: the server hangs, is full, or refused the password.
+    pub(super) wait: bool,
+}
+
+/// Why a message was not answered to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The first statement that was not answered got an error; the ones behind it were not run. The session lives on.
+    Refused(String),
+    /// The connection is gone.
+    Lost(String),
+    /// No answer within the time.
+    Late,
+}
+
+/// An open connection.
+pub(super) struct Session {
+    client: Client,
+    /// What was learned of the server when the session was opened.
+    pub(super) server: Server,
+    budget: Arc<AtomicUsize>,
+    driver: AbortHandle,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A driver left alone would wait for the answers of a server that hangs.
+        self.driver.abort();
+    }
+}
+
+impl Session {
+    /// Connects to the first host of `dsn` that lets us in.
+    pub(super) async fn open(dsn: &Dsn, deadline: Instant) -> Result<Session, Refusal> {
+        let mut refusal = Refusal { reason: "no host".to_owned(), wait: false };
+        for (at, (host, port)) in dsn.hosts.iter().enumerate() {
+            // The time left is shared among the hosts left.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let hosts = u32::try_from(dsn.hosts.len() - at).unwrap_or(u32::MAX);
+            let until = Instant::now() + left / hosts;
+            match timeout_at(until, Session::open_at(dsn, host, *port, until)).await {
+                Ok(Ok(session)) => return Ok(session),
+                Ok(Err(error)) => refusal = error,
+                Err(_) => refusal = Refusal { reason: format!("{host}:{port} does not answer"), wait: true },
+            }
+        }
+        Err(refusal)
+    }
+
+    async fn open_at(dsn: &Dsn, host: &str, port: u16, until: Instant) -> Result<Session, Refusal> {
+        let failed = |error: std::io::Error| Refusal { reason: format!("{host}:{port}: {error}"), wait: false };
+        let socket = if host.starts_with('/') {
+            Socket::Unix(UnixStream::connect(format!("{host}/.s.PGSQL.{port}")).await.map_err(failed)?)
+        } else {
+            let stream = TcpStream::connect((host, port)).await.map_err(failed)?;
+            stream.set_nodelay(true).map_err(failed)?;
+            Socket::Tcp(stream)
+        };
+        let budget = Arc::new(AtomicUsize::new(BUDGET));
+        let (client, connection) =
+            config(dsn).connect_raw(Wire::new(socket, budget.clone()), NoTls).await.map_err(|error| refusal(&error))?;
+        // What the driver has to say when the connection ends, the client says as well.
+        let driver = tokio::spawn(async move { _ = connection.await }).abort_handle();
+        let mut session = Session { client, server: Server::default(), budget, driver };
+        let mut server = Err(Refusal { reason: "no version".to_owned(), wait: true });
+        let sql = ["SELECT current_setting('server_version_num'), version()"];
+        let asked = session.ask(&sql, until, |_, _, table| {
+            server = Server::read(table, &dsn.address()).map_err(|fault| Refusal { reason: fault.to_string(), wait: true });
+        });
+        match asked.await {
+            Ok(()) => {}
+            Err(Trouble::Late) => return Err(Refusal { reason: format!("{host}:{port} does not answer"), wait: true }),
+            Err(Trouble::Refused(reason) | Trouble::Lost(reason)) => return Err(Refusal { reason, wait: true }),
+        }
+        session.server = server?;
+        Ok(session)
+    }
+
+    /// Whether the connection is known to be gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Runs `statements` as one message, in one transaction that can only read, and calls `done` with the number, the duration and the
+    /// rows of each statement as they come in.
+    pub(super) async fn ask(
+        &mut self,
+        statements: &[&str],
+        until: Instant,
+        mut done: impl FnMut(usize, Duration, &Table),
+    ) -> Result<(), Trouble> {
+        self.budget.store(BUDGET, Ordering::Relaxed);
+        let message = message(statements, until.saturating_duration_since(Instant::now()));
+        let client = &self.client;
+        let (mut index, mut table) = (0, Table::default());
+        let answers = async {
+            let mut stream = std::pin::pin!(client.simple_query_raw(&message).await?);
+            let mut last = Instant::now();
+            while let Some(answer) = stream.next().await {
+                match answer? {
+                    SimpleQueryMessage::RowDescription(columns) => table.begin(columns.len()),
+                    SimpleQueryMessage::Row(row) => (0..row.len()).for_each(|at| table.push(row.try_get(at).ok().flatten())),
+                    SimpleQueryMessage::CommandComplete(_) => {
+                        if let Some(number) = usize::checked_sub(index, PRELUDE) {
+                            let now = Instant::now();
+                            done(number, now.duration_since(last), &table);
+                            last = now;
+                            table.begin(0);
+                        }
+                        index += 1;
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        match timeout_at(until, answers).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(trouble(&error, index)),
+            Err(_) => Err(Trouble::Late),
+        }
+    }
+}
+
+/// How many statements of ours stand before the collectors'.
+const PRELUDE: usize = 3;
+
+fn message(statements: &[&str], time: Duration) -> String {
+    // The server gives up a little before we do: a statement that is cancelled costs less than a connection.
+    let millis = (time.as_millis() * 9 / 10).max(1);
+    let mut sql = format!(
+        "SET LOCAL statement_timeout = {millis}; SET LOCAL lock_timeout = {}; SET LOCAL transaction_read_only = on",
+        LOCK_TIMEOUT.as_millis()
+    );
+    for statement in statements {
+        sql.push_str("; ");
+        sql.push_str(statement);
+    }
+    sql
+}
+
+fn config(dsn: &Dsn) -> tokio_postgres::Config {
+    let mut config = tokio_postgres::Config::new();
+    config.ssl_mode(SslMode::Disable).channel_binding(ChannelBinding::Disable);
+    config.application_name(dsn.application_name.as_deref().unwrap_or("stack-exporter"));
+    if let Some(user) = &dsn.user {
+        config.user(user);
+    }
+    if let Some(password) = &dsn.password {
+        config.password(password.reveal());
+    }
+    if let Some(database) = &dsn.database {
+        config.dbname(database);
+    }
+    if !dsn.options.is_empty() {
+        config.options(&dsn.options);
+    }
+    config
+}
+
+fn refusal(error: &tokio_postgres::Error) -> Refusal {
+    // A server that starts or stops answers at once and means no harm.
+    let passing = error.code().is_some_and(|code| *code == SqlState::CANNOT_CONNECT_NOW || *code == SqlState::ADMIN_SHUTDOWN);
+    Refusal { reason: words(error), wait: !passing }
+}
+
+fn trouble(error: &tokio_postgres::Error, index: usize) -> Trouble {
+    let fatal =
+        error.as_db_error().is_none_or(|error| matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic)));
+    // An error before the first statement of a collector is one of the whole message.
+    if fatal || index < PRELUDE { Trouble::Lost(words(error)) } else { Trouble::Refused(words(error)) }
+}
+
+/// An error with its causes. The server's own text comes with its SQLSTATE.
+fn words(error: &tokio_postgres::Error) -> String {
+    if let Some(error) = error.as_db_error() {
+        return format!("{} (SQLSTATE {})", error.message(), error.code().code());
+    }
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_brings_its_limits() {
+        assert_eq!(
+            message(&["SELECT 1", "SELECT 2"], Duration::from_secs(5)),
+            "SET LOCAL statement_timeout = 4500; SET LOCAL lock_timeout = 100; SET LOCAL transaction_read_only = on; SELECT 1; SELECT 2"
+        );
+        assert!(message(&[], Duration::ZERO).contains("statement_timeout = 1;"), "0 would be no limit at all");
+    }
+}

@@ -1,0 +1,141 @@
+//! One server: its kept session, when to open a new one, and what its state is.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::collector::{Entry, Server};
+use super::dsn::Dsn;
+use super::round::{self, Planned, Round};
+use super::session::{Refusal, Session, Trouble};
+use super::{targets, up};
+use crate::exposition::{Labels, Samples};
+use crate::scrape::{Job, Worker};
+use crate::system::Fault;
+
+/// The shortest and the longest time without a new attempt after one that should not be repeated soon.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+
+/// How to reach a server, and for how long to try.
+#[derive(Clone, Debug)]
+pub(super) struct Access {
+    pub(super) dsn: Dsn,
+    /// Read for each connection, so that a password can be changed under way.
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) connect_timeout: Duration,
+    pub(super) timeout: Duration,
+}
+
+/// The worker of one target.
+pub(super) struct Target {
+    access: Access,
+    labels: Labels,
+    collectors: Vec<&'static Entry>,
+    session: Option<Session>,
+    plan: Vec<Planned>,
+    pause: Option<Pause>,
+    scrapes: u64,
+}
+
+/// After a refusal: until when nothing is tried, and what is told meanwhile.
+struct Pause {
+    until: Instant,
+    length: Duration,
+    reason: String,
+}
+
+impl Target {
+    pub(super) fn new(access: Access, labels: Labels, collectors: Vec<&'static Entry>) -> Self {
+        Target { access, labels, collectors, session: None, plan: Vec::new(), pause: None, scrapes: 0 }
+    }
+
+    /// The session that is kept, or a new one.
+    async fn session(&mut self, until: Instant) -> Result<&mut Session, String> {
+        if self.session.as_ref().is_none_or(Session::is_closed) {
+            self.session = None;
+            if let Some(pause) = self.pause.as_ref().filter(|pause| Instant::now() < pause.until) {
+                return Err(pause.reason.clone());
+            }
+            match self.open(until.min(Instant::now() + self.access.connect_timeout)).await {
+                Ok(session) => {
+                    self.plan = round::plan(&self.collectors, &session.server);
+                    self.session = Some(session);
+                }
+                Err(Refusal { reason, wait }) => {
+                    if wait {
+                        self.rest(&reason);
+                    }
+                    return Err(reason);
+                }
+            }
+        }
+        self.session.as_mut().ok_or_else(|| "no session".to_owned())
+    }
+
+    async fn open(&self, until: Instant) -> Result<Session, Refusal> {
+        let mut dsn = self.access.dsn.clone();
+        if let Some(path) = &self.access.password_file {
+            dsn.password = Some(targets::password(path).map_err(|reason| Refusal { reason, wait: false })?);
+        }
+        Session::open(&dsn, until).await
+    }
+
+    /// Tries nothing for a while, longer each time.
+    fn rest(&mut self, reason: &str) {
+        let length = self.pause.as_ref().map_or(PAUSE.0, |pause| (pause.length * 2).min(PAUSE.1));
+        self.pause = Some(Pause { until: Instant::now() + length, length, reason: reason.to_owned() });
+    }
+
+    /// Runs one round. A kept connection that turns out to be dead is opened anew once.
+    async fn run(&mut self, round: &mut Round<'_>, until: Instant) -> Result<Server, String> {
+        loop {
+            let kept = self.session.is_some();
+            self.session(until).await?;
+            let Some(session) = &mut self.session else { return Err("no session".to_owned()) };
+            let server = session.server.clone();
+            let Err(trouble) = round.ask(session, &mut self.plan, until).await else {
+                self.pause = None;
+                return Ok(server);
+            };
+            self.session = None;
+            let reason = match trouble {
+                Trouble::Lost(_) if kept => continue,
+                // The server did answer, only not all: the collectors that are missing say so.
+                Trouble::Late if round.answered => return Ok(server),
+                Trouble::Late => "the server does not answer".to_owned(),
+                Trouble::Lost(reason) | Trouble::Refused(reason) => reason,
+            };
+            self.rest(&reason);
+            return Err(reason);
+        }
+    }
+}
+
+impl Worker for Target {
+    async fn collect(&mut self, job: &Job) {
+        let start = Instant::now();
+        // A part of the time is kept back to hand in what there is before the page leaves.
+        let time = (job.remaining() * 9 / 10).min(self.access.timeout);
+        let mut round = Round::new(job, &self.collectors, &self.labels);
+        let outcome = self.run(&mut round, start + time).await;
+        self.scrapes += 1;
+        let mut samples = Samples::with_common(self.labels.clone());
+        up::emit(outcome.as_ref().ok(), start.elapsed(), self.scrapes, &mut samples);
+        let result = match outcome {
+            Ok(_) => {
+                round.give_up(|| Fault::Late);
+                Ok(())
+            }
+            Err(reason) => {
+                round.give_up(|| Fault::Down);
+                Err(Fault::Remote(reason))
+            }
+        };
+        job.hand_in(up::NAME, start.elapsed(), result, &mut samples);
+    }
+
+    fn reset(&mut self) {
+        self.session = None;
+    }
+}

@@ -1,0 +1,195 @@
+//! Which servers: the settings that name them, and the connection strings that come of it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::dsn::{self, Dsn};
+use super::target::Access;
+use crate::settings::{Error, Flag, Secret, Settings};
+
+static DSN: Flag =
+    Flag::text("postgres.dsn", "", "Connection string, as URL or key=value pairs; several with commas between them.")
+        .env("DATA_SOURCE_NAME")
+        .secret();
+static URI: Flag = Flag::text("postgres.uri", "", "host:port/database?parameters, where no connection string is given.")
+    .env("DATA_SOURCE_URI")
+    .secret();
+static URI_FILE: Flag = Flag::text("postgres.uri-file", "", "File that holds --postgres.uri.").env("DATA_SOURCE_URI_FILE");
+static USER: Flag = Flag::text("postgres.user", "", "User for --postgres.uri.").env("DATA_SOURCE_USER");
+static USER_FILE: Flag = Flag::text("postgres.user-file", "", "File that holds --postgres.user.").env("DATA_SOURCE_USER_FILE");
+static PASSWORD: Flag =
+    Flag::text("postgres.password", "", "Password for --postgres.uri; better a file.").env("DATA_SOURCE_PASS").secret();
+static PASSWORD_FILE: Flag =
+    Flag::text("postgres.password-file", "", "File that holds the password for --postgres.uri; read for each connection.")
+        .env("DATA_SOURCE_PASS_FILE");
+static FIND: Flag = Flag::switch("postgres.find", true, "Look for local servers where none is given.");
+static FIND_USER: Flag = Flag::text("postgres.find.user", "postgres", "User for servers that were found.").env("PGUSER");
+static CONNECT_TIMEOUT: Flag =
+    Flag::time("postgres.connect-timeout", Duration::from_secs(2), "The longest that a scrape waits for a connection.");
+static TIMEOUT: Flag =
+    Flag::time("postgres.timeout", Duration::from_secs(5), "The longest that a scrape waits for one server in all.");
+
+/// The flags of this part that are not a collector's.
+pub(super) static FLAGS: [&Flag; 11] =
+    [&DSN, &URI, &URI_FILE, &USER, &USER_FILE, &PASSWORD, &PASSWORD_FILE, &FIND, &FIND_USER, &CONNECT_TIMEOUT, &TIMEOUT];
+
+/// A server that was named.
+#[derive(Debug)]
+pub(super) struct Named {
+    /// The label `target`, or `None` for the one server that postgres_exporter's own variables give.
+    pub(super) label: Option<String>,
+    pub(super) access: Access,
+}
+
+/// All servers that the settings name.
+pub(super) fn named(settings: &Settings) -> Result<Vec<Named>, Error> {
+    let mut list = given(settings)?;
+    for target in &settings.postgres_targets {
+        let wrong = |reason: String| Error::new(format!("postgres.targets: {}: {reason}", target.name));
+        let mut dsn = Dsn::parse(&target.address).map_err(wrong)?;
+        dsn.user = target.user.clone().or(dsn.user);
+        dsn.password = target.password.clone().or(dsn.password);
+        let access = access(dsn, target.password_file.clone(), settings).map_err(wrong)?;
+        list.push(Named { label: Some(target.name.clone()), access });
+    }
+    let mut names: Vec<_> = list.iter().filter_map(|named| named.label.as_deref()).collect();
+    names.sort_unstable();
+    match names.chunk_by(|one, other| one == other).find(|same| same.len() > 1) {
+        Some(same) => Err(Error::new(format!("postgres.targets: two targets are called {}", same.first().unwrap_or(&"")))),
+        None => Ok(list),
+    }
+}
+
+/// The servers of the connection string, or else of its pieces.
+fn given(settings: &Settings) -> Result<Vec<Named>, Error> {
+    let text = settings.text(&DSN);
+    let strings = dsn::split(&text);
+    let several = strings.len() > 1;
+    let mut list: Vec<Named> = Vec::new();
+    for (at, string) in strings.iter().enumerate() {
+        let place = if several { format!("{}, number {}", DSN.name, at + 1) } else { DSN.name.to_owned() };
+        let dsn = Dsn::parse(string).map_err(|reason| Error::new(format!("{place}: {reason}")))?;
+        let mut label = dsn.address();
+        if list.iter().any(|named| named.label.as_ref() == Some(&label)) {
+            label = format!("{label}/{}", dsn.database.as_deref().unwrap_or_default());
+        }
+        let access = access(dsn, None, settings).map_err(|reason| Error::new(format!("{place}: {reason}")))?;
+        list.push(Named { label: several.then_some(label), access });
+    }
+    if list.is_empty() {
+        list.extend(pieces(settings)?);
+    }
+    Ok(list)
+}
+
+/// The server of DATA_SOURCE_URI and its companions, a file having precedence over what it stands for.
+fn pieces(settings: &Settings) -> Result<Option<Named>, Error> {
+    let either = |flag: &Flag, file: &Flag| match settings.text(file) {
+        path if path.is_empty() => Ok(settings.text(flag)),
+        path => read(Path::new(&path)).map_err(|reason| Error::new(format!("{}: {reason}", file.name))),
+    };
+    let uri = either(&URI, &URI_FILE)?;
+    if uri.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |reason: String| Error::new(format!("{}: {reason}", URI.name));
+    let mut dsn = Dsn::parse(&format!("postgresql://{uri}")).map_err(wrong)?;
+    dsn.user = Some(either(&USER, &USER_FILE)?).filter(|user| !user.is_empty()).or(dsn.user);
+    let password = settings.text(&PASSWORD);
+    if !password.is_empty() {
+        dsn.password = Some(Secret::new(password));
+    }
+    let file = Some(settings.text(&PASSWORD_FILE)).filter(|file| !file.is_empty());
+    let access = access(dsn, file.map(PathBuf::from), settings)
+        .map_err(|reason| Error::new(format!("{}: {reason}", PASSWORD_FILE.name)))?;
+    Ok(Some(Named { label: None, access }))
+}
+
+fn access(dsn: Dsn, password_file: Option<PathBuf>, settings: &Settings) -> Result<Access, String> {
+    // A file that is missing now is a mistake worth telling before the port is open; later it may come and go.
+    password_file.as_deref().map(password).transpose()?;
+    Ok(Access { dsn, password_file, connect_timeout: settings.time(&CONNECT_TIMEOUT), timeout: settings.time(&TIMEOUT) })
+}
+
+/// How to reach a server that was found, or `None` where none is looked for.
+pub(super) fn found(settings: &Settings, host: &str, port: u16) -> Option<Access> {
+    let user = Some(settings.text(&FIND_USER));
+    let dsn = Dsn { hosts: vec![(host.to_owned(), port)], user, database: Some("postgres".to_owned()), ..Dsn::default() };
+    settings.switch(&FIND).then(|| access(dsn, None, settings).ok()).flatten()
+}
+
+/// The password in a file.
+pub(super) fn password(path: &Path) -> Result<Secret, String> {
+    read(path).map(Secret::new)
+}
+
+/// The text of a small file, trimmed as postgres_exporter does.
+fn read(path: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Origin, Setting, Target};
+
+    fn set(pairs: &[(&Flag, &str)]) -> Settings {
+        let mut settings = Settings::default();
+        pairs.iter().for_each(|(flag, text)| settings.set(flag, Origin::Environment, Setting::Text((*text).to_owned())));
+        settings
+    }
+
+    #[test]
+    fn one_string_has_no_label_and_several_have() {
+        let labels = |text| named(&set(&[(&DSN, text)])).unwrap().into_iter().map(|named| named.label).collect::<Vec<_>>();
+        assert_eq!(labels("postgres://a:1/x"), [None]);
+        let three = labels("postgres://a:1/x,host=b port=2,postgres://a:1/y");
+        assert_eq!(three, [Some("a:1".into()), Some("b:2".into()), Some("a:1/y".into())]);
+        assert!(named(&Settings::default()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn pieces_are_put_together_and_files_win() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("user");
+        std::fs::write(&file, " monitor\n").unwrap();
+        let settings = set(&[
+            (&URI, "db:6432/shop?sslmode=disable"),
+            (&USER, "x"),
+            (&USER_FILE, file.to_str().unwrap()),
+            (&PASSWORD, "p@/:,w"),
+        ]);
+        let [one] = &named(&settings).unwrap()[..] else { panic!() };
+        assert_eq!((&one.label, one.access.dsn.address().as_str()), (&None, "db:6432"));
+        assert_eq!(one.access.dsn.user.as_deref(), Some("monitor"));
+        assert_eq!(one.access.dsn.password.as_ref().unwrap().reveal(), "p@/:,w");
+        std::fs::remove_file(&file).unwrap();
+        assert!(named(&settings).unwrap_err().to_string().starts_with("postgres.user-file: "));
+    }
+
+    #[test]
+    fn targets_of_the_file_are_named_once() {
+        let target = |name: &str| Target {
+            name: name.to_owned(),
+            address: "host=db user=a".to_owned(),
+            user: Some("b".to_owned()),
+            password: Some(Secret::new("pw")),
+            password_file: None,
+        };
+        let mut settings = Settings::default();
+        settings.postgres_targets.push(target("main"));
+        let [one] = &named(&settings).unwrap()[..] else { panic!() };
+        assert_eq!((one.label.as_deref(), one.access.dsn.user.as_deref()), (Some("main"), Some("b")));
+        settings.postgres_targets.push(target("main"));
+        assert!(named(&settings).unwrap_err().to_string().contains("main"));
+    }
+
+    #[test]
+    fn mistakes_name_the_setting_and_no_secret() {
+        let error = named(&set(&[(&DSN, "postgres://me:secret@db:x/y")])).unwrap_err().to_string();
+        assert!(error.starts_with("postgres.dsn: ") && !error.contains("secret"), "{error}");
+        let error = named(&set(&[(&URI, "db"), (&PASSWORD_FILE, "/does/not/exist")])).unwrap_err().to_string();
+        assert!(error.starts_with("postgres.password-file: /does/not/exist"), "{error}");
+    }
+}

@@ -1,0 +1,217 @@
+//! A throw-away PostgreSQL: own data folder, own socket folder, free loopback port, ended by process id.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{free_port, signal, wait_for};
+
+/// Where Debian 12 has its server.
+pub const DEBIAN: &str = "/usr/lib/postgresql/15/bin";
+
+/// A running server, or one that is stopped for the moment.
+pub struct Postgres {
+    pub port: u16,
+    bin: PathBuf,
+    settings: Vec<String>,
+    folder: tempfile::TempDir,
+    child: Option<Child>,
+}
+
+impl Postgres {
+    /// Debian's server with `settings` (`name=value`), ready to answer.
+    pub fn start(settings: &[&str]) -> Postgres {
+        Postgres::start_from(Path::new(DEBIAN), settings)
+    }
+
+    /// The server in the folder `bin`.
+    pub fn start_from(bin: &Path, settings: &[&str]) -> Postgres {
+        let mut server = Postgres::create(bin, settings);
+        let mut initdb = server.command("initdb");
+        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
+        succeed(initdb.arg(server.data()));
+        server.resume();
+        server
+    }
+
+    /// A standby of `self` (version 15 or later), streaming through the slot `slot`.
+    pub fn standby(&self, slot: &str) -> Postgres {
+        let mut server = Postgres::create(&self.bin, &[]);
+        self.sql("postgres", &format!("SELECT pg_create_physical_replication_slot('{slot}')"));
+        // pg_basebackup copies from servers of its own age and older only, so the files are copied as its manual describes it.
+        let copy = format!(
+            "SELECT pg_backup_start('copy', true);\n\\! cp -a {from}/. {to}/ && rm -f {to}/postmaster.pid && touch {to}/standby.signal\n\
+             \\o {to}/backup_label\nSELECT labelfile FROM pg_backup_stop();\n",
+            from = self.data().display(),
+            to = server.data().display(),
+        );
+        std::fs::create_dir_all(server.data()).unwrap();
+        own(&server.data());
+        let script = self.folder.path().join("copy.sql");
+        std::fs::write(&script, copy).unwrap();
+        succeed(self.psql("postgres").args(["-f", script.to_str().unwrap()]));
+        server.settings.push(format!("primary_conninfo=host=127.0.0.1 port={} user=postgres application_name={slot}", self.port));
+        server.settings.push(format!("primary_slot_name={slot}"));
+        server.resume();
+        server
+    }
+
+    fn create(bin: &Path, settings: &[&str]) -> Postgres {
+        assert!(bin.join("postgres").exists(), "this test needs a PostgreSQL server in {} (Debian: postgresql)", bin.display());
+        let folder = tempfile::Builder::new().prefix("stack-exporter-pg").tempdir().unwrap();
+        own(folder.path());
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        Postgres { port: free_port(), bin: bin.to_owned(), settings, folder, child: None }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The folder of its socket.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A program of the server's folder, run as a user that it accepts.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.bin.join(program));
+        command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").current_dir("/");
+        if let Some((user, group)) = server_user() {
+            command.uid(user).gid(group);
+        }
+        command
+    }
+
+    /// Starts it (again) on its port and waits until it answers.
+    pub fn resume(&mut self) {
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
+        let fixed = ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=30", "autovacuum_naptime=1d"];
+        let socket = format!("unix_socket_directories={}", self.folder.path().display());
+        for setting in fixed.iter().copied().chain([socket.as_str()]).chain(self.settings.iter().map(String::as_str)) {
+            command.args(["-c", setting]);
+        }
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        wait_for("the server to start", Duration::from_secs(60), || {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended: {}", self.log());
+            self.psql("postgres").args(["-c", "SELECT 1"]).output().unwrap().status.success()
+        });
+    }
+
+    /// What the server logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Ends it: `INT` is a fast shutdown, `QUIT` an immediate one, `KILL` a crash.
+    pub fn stop(&mut self, how: &str) {
+        if let Some(mut child) = self.child.take() {
+            signal(child.id(), how);
+            let end = Instant::now() + Duration::from_secs(20);
+            while child.try_wait().unwrap().is_none() {
+                if Instant::now() > end {
+                    let _ = child.kill();
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+
+    /// The postmaster's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// The process ids of the postmaster and all its children.
+    pub fn pids(&self) -> Vec<u32> {
+        let children = format!("/proc/{0}/task/{0}/children", self.pid());
+        let children = std::fs::read_to_string(children).unwrap();
+        children.split_whitespace().map(|pid| pid.parse().unwrap()).chain([self.pid()]).collect()
+    }
+
+    /// psql on the server's socket, as superuser unless told otherwise. Of Debian's package, which reads every version.
+    pub fn psql(&self, database: &str) -> Command {
+        let mut command = Command::new(Path::new(DEBIAN).join("psql"));
+        command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").current_dir("/");
+        if let Some((user, group)) = server_user() {
+            command.uid(user).gid(group);
+        }
+        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-p", &self.port.to_string(), "-d", database, "-h"]);
+        command.arg(self.folder.path());
+        command
+    }
+
+    /// Runs SQL, and what it returned.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let output = succeed(self.psql(database).args(["-c", sql]));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    pub fn number(&self, database: &str, sql: &str) -> f64 {
+        let text = self.sql(database, sql);
+        text.parse().unwrap_or_else(|_| panic!("{sql}: {text:?} is no number"))
+    }
+
+    pub fn major(&self) -> u32 {
+        self.sql("postgres", "SHOW server_version_num").parse::<u32>().unwrap() / 10_000
+    }
+
+    /// A session that stays open: send it SQL through its standard input.
+    pub fn session(&self, database: &str) -> Child {
+        let mut psql = self.psql(database);
+        psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// The connection string of the superuser.
+    pub fn dsn(&self, database: &str) -> String {
+        format!("postgresql://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    /// Replaces pg_hba.conf and has it read.
+    pub fn hba(&self, lines: &str) {
+        std::fs::write(self.data().join("pg_hba.conf"), lines).unwrap();
+        self.sql("postgres", "SELECT pg_reload_conf()");
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(child) = &self.child {
+            // One that a test has stopped cannot end.
+            signal(child.id(), "CONT");
+            self.stop("QUIT");
+        }
+    }
+}
+
+/// Who runs the server: not root, which it refuses.
+fn server_user() -> Option<(u32, u32)> {
+    let me = std::fs::metadata("/proc/self").unwrap();
+    if std::os::unix::fs::MetadataExt::uid(&me) != 0 {
+        return None;
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
+    let line = passwd
+        .lines()
+        .find(|line| line.starts_with("postgres:"))
+        .expect("these tests need the user postgres (Debian: postgresql)");
+    let mut fields = line.split(':').skip(2).map(|field| field.parse().unwrap());
+    Some((fields.next().unwrap(), fields.next().unwrap()))
+}
+
+fn own(path: &Path) {
+    if let Some((user, group)) = server_user() {
+        std::os::unix::fs::chown(path, Some(user), Some(group)).unwrap();
+    }
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+}
+
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
