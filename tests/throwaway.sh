@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by tests/run and benches/compare: Debian packages, and servers that live as long as the caller.
 #
 #   install_packages NAME...   installs what is missing, without starting a service
@@ -77,8 +78,9 @@ require_rust() {
   [[ -n $have ]] || fail "no cargo found: install Rust $wanted or later, for example from https://rustup.rs"
   [[ $(printf '%s\n' "$wanted" "$have" | sort -V | head -n 1) == "$wanted" ]] ||
     fail "Rust $have is too old: this package needs $wanted or later, for example from https://rustup.rs"
-  cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 ||
+  if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     fail "the Rust toolchain lacks a component: rustup component add rustfmt clippy"
+  fi
 }
 
 docker_ready() { docker -H "$docker_host" version; }
@@ -87,8 +89,10 @@ start_docker() {
   local root=$scratch/docker
   mkdir -p "$root"
   docker_host=unix://$root/docker.sock
+  # Mounts of its own, which end with it; shared, since compose.yml binds the root with rslave.
   # No bridge and no firewall rules: containers have no network, the host's, or another container's.
-  dockerd --host "$docker_host" --data-root "$root/data" --exec-root "$root/exec" --pidfile "$root/dockerd.pid" \
+  unshare --mount sh -c 'mount --make-rshared / && exec dockerd "$@"' sh \
+    --host "$docker_host" --data-root "$root/data" --exec-root "$root/exec" --pidfile "$root/dockerd.pid" \
     --storage-driver vfs --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false \
     >"$root/log" 2>&1 </dev/null &
   on_exit stop_docker "$!" "$root"
@@ -97,14 +101,11 @@ start_docker() {
 }
 
 stop_docker() {
-  local pid=$1 root=$2 containers mount
+  local pid=$1 root=$2 containers
   containers=$(docker -H "unix://$root/docker.sock" ps -aq 2>/dev/null)
   [[ -z $containers ]] || xargs docker -H "unix://$root/docker.sock" rm -f <<<"$containers" >/dev/null 2>&1
   stop_process "$pid"
   wait "$pid" 2>/dev/null
-  # A daemon leaves its network namespace mounted.
-  awk -v root="$root/" 'index($2, root) == 1 {print $2}' /proc/self/mounts | sort -r |
-    while read -r mount; do umount -l "$mount"; done
 }
 
 # An image made of busybox alone, since nothing can be pulled where the tests run.

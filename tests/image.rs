@@ -1,0 +1,251 @@
+//! The image: built by docker/Dockerfile with a real daemon, run by docker-compose as compose.yml says.
+//!
+//! No image can be pulled where the tests run. So the build stage's base is one made here, of busybox and a `cargo` that
+//! hands over the binary which the real cargo built outside with the same arguments.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use support::exposition::{self, Exposition};
+use support::{Agent, free_port, http, wait_for};
+
+const IMAGE: &str = "stack-exporter:0.1.0";
+const STATIC: &str = "-C target-feature=+crt-static";
+const LIMIT: u64 = 8_000_000;
+
+fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn daemon() -> String {
+    std::env::var("STACK_EXPORTER_TEST_DOCKER").expect(
+        "STACK_EXPORTER_TEST_DOCKER names no Docker daemon to test with; tests/run starts one: tests/run cargo test --test image",
+    )
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; tests/run installs what the tests need"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{command:?}: {}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout).trim_end().to_owned()
+}
+
+fn docker(args: &[&str]) -> String {
+    run(Command::new("docker").arg("-H").arg(daemon()).args(args))
+}
+
+fn target() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
+}
+
+/// The static release binary, built with the Dockerfile's arguments.
+fn binary() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let args = ["build", "--release", "--locked", "--target", &target()];
+    run(Command::new(env!("CARGO"))
+        .args(args)
+        .current_dir(project("."))
+        .env("RUSTFLAGS", STATIC)
+        .env("CARGO_TARGET_DIR", folder));
+    folder.join(target()).join("release/stack-exporter")
+}
+
+/// Makes the base of the build stage.
+fn import_base() {
+    let root = tempfile::tempdir().unwrap();
+    for folder in ["bin", "etc/ssl/certs"] {
+        fs::create_dir_all(root.path().join(folder)).unwrap();
+    }
+    fs::copy("/bin/busybox", root.path().join("bin/busybox")).expect("busybox-static is installed");
+    for applet in ["sh", "uname", "mkdir", "cp", "test"] {
+        std::os::unix::fs::symlink("busybox", root.path().join("bin").join(applet)).unwrap();
+    }
+    fs::copy("/etc/ssl/certs/ca-certificates.crt", root.path().join("etc/ssl/certs/ca-certificates.crt")).unwrap();
+    fs::copy(binary(), root.path().join("stack-exporter")).unwrap();
+    let cargo = format!(
+        "#!/bin/sh -e\ntest \"$*\" = 'build --release --locked --target {target}'\ntest \"$RUSTFLAGS\" = '{STATIC}'\n\
+         mkdir -p target/{target}/release\ncp /stack-exporter target/{target}/release/\n",
+        target = target()
+    );
+    fs::write(root.path().join("bin/cargo"), cargo).unwrap();
+    fs::set_permissions(root.path().join("bin/cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut tar = Command::new("tar").arg("-C").arg(root.path()).args(["-c", "."]).stdout(Stdio::piped()).spawn().unwrap();
+    let output = tar.stdout.take().unwrap();
+    run(Command::new("docker").arg("-H").arg(daemon()).args(["import", "-", "base:test"]).stdin(output));
+    assert!(tar.wait().unwrap().success());
+}
+
+/// The image, built once.
+fn image() -> &'static str {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        import_base();
+        let context = project(".");
+        let file = project("docker/Dockerfile");
+        let (context, file) = (context.to_str().unwrap(), file.to_str().unwrap());
+        docker(&["build", "--network=none", "--build-arg", "BASE=base:test", "-f", file, "-t", IMAGE, context]);
+    });
+    IMAGE
+}
+
+/// A container that is removed with its value.
+struct Container(String);
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").arg("-H").arg(daemon()).args(["rm", "-f", "-v", &self.0]).output();
+    }
+}
+
+#[test]
+fn the_image_is_one_static_binary_and_certificates() {
+    let size: u64 = docker(&["image", "inspect", "--format", "{{.Size}}", image()]).parse().unwrap();
+    assert!(size <= LIMIT, "{size} bytes");
+    let container = Container(docker(&["create", image()]));
+    let folder = tempfile::tempdir().unwrap();
+    let tar = folder.path().join("image.tar");
+    docker(&["export", "-o", tar.to_str().unwrap(), &container.0]);
+    let list = run(Command::new("tar").arg("-tf").arg(&tar));
+    // The daemon lays its own files over every container's root.
+    let own = ["dev/console", "etc/hostname", "etc/hosts", "etc/mtab", "etc/resolv.conf", ".dockerenv"];
+    let files: BTreeSet<_> = list.lines().filter(|name| !name.ends_with('/') && !own.contains(name)).collect();
+    assert_eq!(files, BTreeSet::from(["etc/ssl/certs/ca-certificates.crt", "stack-exporter"]));
+    assert!(docker(&["run", "--rm", "--network=none", image(), "--version"]).starts_with("stack-exporter "));
+}
+
+#[test]
+fn the_build_stage_has_all_that_cargo_wants() {
+    image();
+    let file = project("docker/Dockerfile");
+    let args = ["build", "--network=none", "--build-arg", "BASE=base:test", "--target=build", "-t", "build:test", "-f"];
+    docker(&[&args[..], &[file.to_str().unwrap(), project(".").to_str().unwrap()]].concat());
+    let container = Container(docker(&["create", "build:test", "/bin/sh"]));
+    let folder = tempfile::tempdir().unwrap();
+    docker(&["cp", &format!("{}:/build", container.0), folder.path().to_str().unwrap()]);
+    let source = folder.path().join("build");
+    let args = ["metadata", "--offline", "--locked", "--no-deps", "--format-version=1"];
+    run(Command::new(env!("CARGO")).args(args).current_dir(&source));
+    let secrets_or_builds = ["secrets", "tests", ".git"].into_iter().filter(|name| source.join(name).exists());
+    assert_eq!(secrets_or_builds.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+/// The agent as docker-compose starts it from compose.yml, but for its port and the daemon that it asks.
+struct Composed {
+    project: String,
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl Composed {
+    fn up() -> Composed {
+        image();
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        let composed = Composed { project: format!("test{port}"), folder, port };
+        let socket = daemon().replace("unix://", "unix:///host");
+        // The daemon has no bridge, and its network "none" needs none.
+        let other = format!(
+            "services:\n  agent:\n    command: [{}, --web.listen-address=127.0.0.1:{port}]\n    environment: {{DOCKER_HOST: '{socket}'}}\n\
+             networks:\n  default: {{external: true, name: none}}\n",
+            flags().join(", ")
+        );
+        fs::write(composed.folder.path().join("other.yml"), other).unwrap();
+        run(composed.compose().args(["up", "-d", "--no-build", "--no-deps", "agent"]));
+        wait_for("the agent in the container", Duration::from_secs(20), || {
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        composed
+    }
+
+    fn compose(&self) -> Command {
+        let mut command = Command::new("docker-compose");
+        command.env("DOCKER_HOST", daemon()).args(["-p", &self.project, "-f"]).arg(project("docker/compose.yml"));
+        command.arg("-f").arg(self.folder.path().join("other.yml"));
+        command
+    }
+
+    fn container(&self) -> String {
+        format!("{}_agent_1", self.project)
+    }
+
+    fn scrape(&self, path: &str) -> Exposition {
+        let response = http("GET", self.port, path, &[]);
+        assert_eq!(response.status, 200);
+        exposition::parse(&response.text()).unwrap()
+    }
+}
+
+impl Drop for Composed {
+    fn drop(&mut self) {
+        let _ = self.compose().args(["rm", "-s", "-f", "-v"]).output();
+    }
+}
+
+/// compose.yml's own flags for the agent.
+fn flags() -> Vec<String> {
+    let config = run(Command::new("docker-compose").arg("-f").arg(project("docker/compose.yml")).arg("config"));
+    let config: yaml_serde::Value = yaml_serde::from_str(&config).unwrap();
+    let command = config["services"]["agent"]["command"].as_sequence().unwrap();
+    command.iter().map(|flag| flag.as_str().unwrap().to_owned()).collect()
+}
+
+/// What a page says, but for what is the process' own or another's in the same moment.
+fn series(page: &Exposition, prefix: &str, id: &str) -> BTreeSet<String> {
+    let wanted = page.series.iter().filter(|series| series.name.starts_with(prefix));
+    let wanted = wanted.filter(|series| series.labels.get("id").is_none_or(|path| path.contains(id)));
+    wanted.map(|series| format!("{} {:?}", series.name, series.labels)).collect()
+}
+
+#[test]
+fn the_restricted_container_sees_what_root_sees_on_the_host() {
+    let busybox = Container(docker(&["run", "-d", "--network=none", "-l", "role=sleeper", "busybox:test", "sleep", "600"]));
+    let composed = Composed::up();
+    let socket = daemon();
+    let host = Agent::start(&[], &[("DOCKER_HOST", &socket)]);
+    let (inside, outside) = (composed.scrape("/metrics"), host.scrape("/metrics"));
+    for (prefix, least) in [("node_", 100), ("stack_exporter_build", 1)] {
+        let (inside, outside) = (series(&inside, prefix, &busybox.0), series(&outside, prefix, &busybox.0));
+        assert!(outside.len() >= least, "{prefix}: {}", outside.len());
+        similar_asserts::assert_eq!(outside, inside, "{}", prefix);
+    }
+    let same = ["node_boot_time_seconds", "node_memory_MemTotal_bytes", "node_os_version", "node_filesystem_size_bytes"];
+    for name in same {
+        for expected in outside.all(name) {
+            let labels: Vec<_> = expected.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            assert_eq!(inside.value(name, &labels), Some(expected.value), "{name} {labels:?}");
+        }
+    }
+}
+
+#[test]
+fn the_container_has_no_more_than_compose_allows() {
+    let composed = Composed::up();
+    let pid = docker(&["inspect", "--format", "{{.State.Pid}}", &composed.container()]);
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+        assert_eq!(u64::from_str_radix(&field(set), 16), Ok(0), "{set}");
+    }
+    assert_eq!((field("NoNewPrivs:").as_str(), field("Seccomp:").as_str()), ("1", "2"));
+    let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+    let read_only = |point: &str| {
+        let mount = mounts.lines().find(|line| line.split(' ').nth(4) == Some(point));
+        mount
+            .unwrap_or_else(|| panic!("no mount {point}: {mounts}"))
+            .split(' ')
+            .nth(5)
+            .unwrap()
+            .split(',')
+            .any(|option| option == "ro")
+    };
+    for point in ["/", "/host", "/var/run/postgresql", "/run/redis"] {
+        assert!(read_only(point), "{point} can be written");
+    }
+}
