@@ -9,11 +9,13 @@ mod cpuinfo;
 mod cpusys;
 mod diskstats;
 mod filefd;
+mod filesystem;
 pub mod filter;
 mod hwmon;
 mod hwmon_chips;
 mod loadavg;
 mod meminfo;
+mod mounts;
 mod netclass;
 mod netclass_files;
 mod netdev;
@@ -60,7 +62,7 @@ pub static KERNEL: &[&Entry] = &[
 ];
 
 /// What touches mounted file systems: on a thread of its own, since a mount may hang.
-pub static MOUNTS: &[&Entry] = &[];
+pub static MOUNTS: &[&Entry] = &[&filesystem::ENTRY];
 
 static DISABLE_DEFAULTS: Flag =
     Flag::switch("collector.disable-defaults", false, "Switch off every host collector that is not named by a flag of its own.");
@@ -99,7 +101,7 @@ fn thread(name: &str, settings: &Settings, mut built: Vec<(&'static str, Box<dyn
     let names = built.iter().map(|(name, _)| *name).collect();
     let (mut system, mut scratch) = (System::new(Roots::of(settings)), Samples::new());
     Source::thread(Part::Host, name, names, move |job| {
-        system.begin();
+        system.begin(job.deadline());
         for (name, collector) in &mut built {
             job.run(name, &mut scratch, |out| collector.collect(&mut system, out));
         }

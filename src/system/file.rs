@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Instant;
 
 use super::{Fault, Roots};
 
@@ -26,6 +27,8 @@ pub fn is_absent(error: &io::Error) -> bool {
 pub struct System {
     /// Where /proc, /sys and / are.
     pub roots: Roots,
+    /// When the page leaves; what may be late gives up well before.
+    pub deadline: Option<Instant>,
     buffer: Vec<u8>,
     kept: HashMap<(Tree, &'static str), File>,
     pub(super) links: super::links::Kept,
@@ -44,8 +47,9 @@ impl System {
         System { roots, ..System::default() }
     }
 
-    /// Begins a scrape: what its collectors share is asked for anew.
-    pub fn begin(&mut self) {
+    /// Begins a scrape that ends at `deadline`: what its collectors share is asked for anew.
+    pub fn begin(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
         self.links.fresh = false;
     }
 

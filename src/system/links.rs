@@ -320,7 +320,7 @@ mod tests {
         assert_eq!((lo.kind, lo.flags & 8, lo.counters.is_some()), (772, 8, true));
         assert!(Arc::ptr_eq(&links, &system.links().unwrap().unwrap()));
         drop(links);
-        system.begin();
+        system.begin(std::time::Instant::now());
         assert!(system.links().unwrap().unwrap().iter().any(|link| link.name == "lo"));
     }
 

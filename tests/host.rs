@@ -1,0 +1,250 @@
+//! The host part against two oracles: node_exporter's own end-to-end test data, and a node_exporter on this machine.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_precision_loss
+)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use stack_exporter::host;
+use stack_exporter::settings::Settings;
+use support::exposition::{Exposition, Series, parse};
+use support::{Agent, free_port, http, shared, wait_for};
+
+/// Only the host part, and nothing else that could appear on its page.
+const HOST_ONLY: [&str; 3] = ["--no-containers", "--no-postgres", "--no-redis"];
+
+/// Where we differ from upstream's expected output on purpose, by family, and why. An entry that differs no longer is an error.
+const DELIBERATE: [(&str, &str); 0] = [];
+
+/// What upstream's own comparison leaves out, since it depends on the machine.
+fn is_volatile(name: &str) -> bool {
+    [
+        "node_textfile_mtime_seconds",
+        "node_time_zone_offset_seconds",
+        "node_time_seconds",
+        "node_scrape_collector_duration_seconds",
+    ]
+    .contains(&name)
+        || name.strip_prefix("node_network_").is_some_and(|rest| {
+            ["receive_bytes_total", "receive_packets_total", "transmit_bytes_total", "transmit_packets_total"].contains(&rest)
+        })
+}
+
+fn collectors() -> BTreeSet<&'static str> {
+    (host::MODULE.collectors)(&Settings::default()).into_iter().map(|(name, _)| name).collect()
+}
+
+/// The contract's table: which collectors may write a family. Names with `<field>` stand for any.
+struct Contract(Vec<(String, String)>);
+
+impl Contract {
+    fn read() -> Self {
+        let text = std::fs::read_to_string(shared("contract/node.tsv")).unwrap();
+        let row = |line: &str| {
+            let columns: Vec<_> = line.split('\t').collect();
+            (columns[0].to_owned(), columns[3].to_owned())
+        };
+        Contract(text.lines().skip(1).map(row).collect())
+    }
+
+    /// Whether one of `collectors` writes the family.
+    fn is_of(&self, family: &str, collectors: &BTreeSet<&str>) -> bool {
+        let exact: Vec<_> = self.0.iter().filter(|(name, _)| name == family).collect();
+        let fits = |pattern: &str| {
+            pattern.split_once('<').is_some_and(|(start, rest)| {
+                let end = rest.split_once('>').map_or("", |(_, end)| end);
+                family.len() > start.len() + end.len() && family.starts_with(start) && family.ends_with(end)
+            })
+        };
+        let of: Vec<_> = match exact.is_empty() {
+            true => self.0.iter().filter(|(name, _)| fits(name)).collect(),
+            false => exact,
+        };
+        of.iter().any(|(_, collector)| collectors.contains(collector.as_str()))
+            || (family.starts_with("testmetric") && collectors.contains("textfile"))
+    }
+}
+
+fn text_of(series: &Series) -> String {
+    format!("{}{:?}", series.name, series.labels)
+}
+
+/// A page's series by name and labels.
+fn by_identity(page: &Exposition, wanted: impl Fn(&Series) -> bool) -> BTreeMap<String, &Series> {
+    page.series.iter().filter(|series| wanted(series)).map(|series| (text_of(series), series)).collect()
+}
+
+/// A copy of upstream's data with the folders that git cannot hold.
+fn fixtures() -> tempfile::TempDir {
+    let (source, copy) = (shared("fixtures/node_exporter"), tempfile::tempdir().unwrap());
+    let run = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
+    run(Command::new("cp").arg("-a").arg(source.join("collector")).arg(copy.path()));
+    run(Command::new("chmod").args(["-R", "u+w"]).arg(copy.path()));
+    for folder in std::fs::read_to_string(source.join("EMPTY_DIRS.txt")).unwrap().lines().filter(|line| !line.starts_with('#')) {
+        std::fs::create_dir_all(copy.path().join(folder.trim())).unwrap();
+    }
+    copy
+}
+
+/// Upstream's arguments, as far as they are for collectors that we have.
+fn arguments(collectors: &BTreeSet<&str>) -> Vec<String> {
+    let text = std::fs::read_to_string(shared("fixtures/node_exporter/arguments.txt")).unwrap();
+    let words = text.split_whitespace().map(|word| word.trim_matches('\'').to_owned());
+    let ours = |word: &String| match word.trim_start_matches("--no-").trim_start_matches("--").strip_prefix("collector.") {
+        Some(flag) => collectors.contains(flag.split(['.', '=']).next().unwrap()),
+        None => word.starts_with("--path."),
+    };
+    words.filter(ours).collect()
+}
+
+#[test]
+fn upstreams_end_to_end_test_passes() {
+    let (folder, contract, collectors) = (fixtures(), Contract::read(), collectors());
+    let arguments = arguments(&collectors);
+    let all: Vec<&str> = HOST_ONLY.into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    let agent = Agent::start_in(folder.path().to_str().unwrap(), &all, &[]);
+    let ours = agent.scrape("/metrics/node");
+    let path = folder.path().join("collector/fixtures/e2e-output.txt");
+    let theirs = expected(&std::fs::read_to_string(path).unwrap());
+
+    let counts = |series: &Series| {
+        let name = ours.family(theirs.family(&series.name));
+        let of_collector = series.labels.get("collector").is_some_and(|name| collectors.contains(name.as_str()));
+        !is_volatile(name) && (contract.is_of(name, &collectors) || (name == "node_scrape_collector_success" && of_collector))
+    };
+    let (expected, found) = (by_identity(&theirs, counts), by_identity(&ours, counts));
+    let mut differences: Vec<(String, String)> = Vec::new();
+    for (identity, series) in &expected {
+        let family = theirs.family(&series.name).to_owned();
+        match found.get(identity) {
+            None => differences.push((family, format!("missing: {identity}"))),
+            Some(other) if !same(series.value, other.value) => {
+                differences.push((family, format!("{identity}: {} instead of {}", other.value, series.value)));
+            }
+            Some(_) if ours.types.get(&family) != theirs.types.get(&family) => {
+                differences
+                    .push((family.clone(), format!("type {:?} instead of {:?}", ours.types.get(&family), theirs.types[&family])));
+            }
+            Some(_) => {}
+        }
+    }
+    for (identity, series) in found.iter().filter(|(identity, _)| !expected.contains_key(*identity)) {
+        differences.push((ours.family(&series.name).to_owned(), format!("not expected: {identity}")));
+    }
+    for (family, reason) in DELIBERATE {
+        assert!(differences.iter().any(|(of, _)| of == family), "{family} differs no longer ({reason}): take it off the list");
+    }
+    let failures: Vec<_> = differences.iter().filter(|(of, _)| DELIBERATE.iter().all(|(family, _)| family != of)).collect();
+    println!("{} series compared, {} deliberate differences", expected.len(), differences.len() - failures.len());
+    assert!(expected.len() > 200, "only {} series were compared", expected.len());
+    assert!(failures.is_empty(), "{failures:#?}\n{}", agent.log());
+}
+
+/// Upstream's expected page. It has TYPE lines of families without samples and of the Go runtime, which the parser accepts.
+fn expected(text: &str) -> Exposition {
+    parse(text).unwrap()
+}
+
+/// Equal but for the last digits, in which sums and divisions of the same numbers may differ.
+fn same(a: f64, b: f64) -> bool {
+    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
+}
+
+/// Debian's node_exporter on a free port.
+struct Reference {
+    child: Child,
+    port: u16,
+}
+
+impl Reference {
+    fn start(arguments: &[String]) -> Reference {
+        let port = free_port();
+        let child = Command::new("prometheus-node-exporter")
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("this test compares with Debian's package prometheus-node-exporter, which is not installed");
+        let reference = Reference { child, port };
+        wait_for("node_exporter listens", Duration::from_secs(20), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        reference
+    }
+
+    fn scrape(&self) -> Exposition {
+        parse(&http("GET", self.port, "/metrics", &[]).text()).unwrap()
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What changed between node_exporter 1.5.0 and the contract: `None` sets a series aside.
+fn in_the_newer_shape(series: &Series) -> Option<Series> {
+    let mut series = series.clone();
+    if series.has(&[("device", "zram0")]) {
+        return None; // shown by 1.5.0, excluded by default since
+    }
+    for label in ["adminstate", "rotational", "device_error"] {
+        series.labels.remove(label); // did not exist yet
+    }
+    Some(series)
+}
+
+#[test]
+fn a_node_exporter_on_this_machine_shows_the_same() {
+    let names = collectors();
+    let switches = names.iter().map(|name| format!("--collector.{name}"));
+    let arguments: Vec<String> = std::iter::once("--collector.disable-defaults".to_owned()).chain(switches).collect();
+    let reference = Reference::start(&arguments);
+    let all: Vec<&str> = HOST_ONLY.into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    let agent = Agent::start(&all, &[]);
+    // The first scrape of either may find things that are read only once.
+    let _ = (reference.scrape(), agent.scrape("/metrics/node"));
+    let (before, ours, after) = (reference.scrape(), agent.scrape("/metrics/node"), reference.scrape());
+
+    let shaped = |page: &Exposition| -> HashMap<String, Series> {
+        let own = |name: &str| {
+            ["go_", "promhttp_", "process_", "node_exporter_", "node_scrape_"].iter().any(|own| name.starts_with(own))
+        };
+        let series = page.series.iter().filter(|series| !own(&series.name)).filter_map(in_the_newer_shape);
+        series.map(|series| (text_of(&series), series)).collect()
+    };
+    let (before_series, our_series, after_series) = (shaped(&before), shaped(&ours), shaped(&after));
+    let mut misses = Vec::new();
+    for (identity, series) in &before_series {
+        let Some(later) = after_series.get(identity) else { continue };
+        match our_series.get(identity) {
+            None => misses.push(format!("missing: {identity}")),
+            Some(_) if ours.types.get(&series.name) != before.types.get(&series.name) => misses.push(format!("type: {identity}")),
+            Some(our) if !between(our.value, series.value, later.value) => {
+                misses.push(format!("{identity}: {} not in {}..{}", our.value, series.value, later.value));
+            }
+            Some(_) => {}
+        }
+    }
+    misses.sort();
+    let share = 100.0 - 100.0 * misses.len() as f64 / before_series.len() as f64;
+    println!("{share:.2} % of {} series matched; not so: {misses:#?}", before_series.len());
+    assert!(before_series.len() > 100 && share >= 99.0, "{share:.2} % of {} series matched: {misses:#?}", before_series.len());
+}
+
+/// Between two readings of the reference, or within 2 % of either, as `tools/parity.py` has it.
+fn between(value: f64, before: f64, after: f64) -> bool {
+    let (low, high) = (before.min(after), before.max(after));
+    let slack = 0.02 * low.abs().max(high.abs()).max(1e-9);
+    value.is_nan() && before.is_nan() || (low - slack..=high + slack).contains(&value)
+}
