@@ -11,13 +11,12 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use stack_exporter::host;
 use stack_exporter::settings::Settings;
 use support::exposition::{Exposition, Series, parse};
-use support::{Agent, free_port, http, shared, wait_for};
+use support::node::{Reference, fixtures};
+use support::{Agent, shared};
 
 /// Only the host part, and nothing else that could appear on its page.
 const HOST_ONLY: [&str; 3] = ["--no-containers", "--no-postgres", "--no-redis"];
@@ -83,18 +82,6 @@ fn by_identity(page: &Exposition, wanted: impl Fn(&Series) -> bool) -> BTreeMap<
     page.series.iter().filter(|series| wanted(series)).map(|series| (text_of(series), series)).collect()
 }
 
-/// A copy of upstream's data with the folders that git cannot hold.
-fn fixtures() -> tempfile::TempDir {
-    let (source, copy) = (shared("fixtures/node_exporter"), tempfile::tempdir().unwrap());
-    let run = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
-    run(Command::new("cp").arg("-a").arg(source.join("collector")).arg(copy.path()));
-    run(Command::new("chmod").args(["-R", "u+w"]).arg(copy.path()));
-    for folder in std::fs::read_to_string(source.join("EMPTY_DIRS.txt")).unwrap().lines().filter(|line| !line.starts_with('#')) {
-        std::fs::create_dir_all(copy.path().join(folder.trim())).unwrap();
-    }
-    copy
-}
-
 /// Upstream's arguments, as far as they are for collectors that we have.
 fn arguments(collectors: &BTreeSet<&str>) -> Vec<String> {
     let text = std::fs::read_to_string(shared("fixtures/node_exporter/arguments.txt")).unwrap();
@@ -157,39 +144,6 @@ fn expected(text: &str) -> Exposition {
 /// Equal but for the last digits, in which sums and divisions of the same numbers may differ.
 fn same(a: f64, b: f64) -> bool {
     a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
-}
-
-/// Debian's node_exporter on a free port.
-struct Reference {
-    child: Child,
-    port: u16,
-}
-
-impl Reference {
-    fn start(arguments: &[String]) -> Reference {
-        let port = free_port();
-        let child = Command::new("prometheus-node-exporter")
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("this test compares with Debian's package prometheus-node-exporter, which is not installed");
-        let reference = Reference { child, port };
-        wait_for("node_exporter listens", Duration::from_secs(20), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        reference
-    }
-
-    fn scrape(&self) -> Exposition {
-        parse(&http("GET", self.port, "/metrics", &[]).text()).unwrap()
-    }
-}
-
-impl Drop for Reference {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// What changed between node_exporter 1.5.0 and the contract: `None` sets a series aside.

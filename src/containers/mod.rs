@@ -60,7 +60,7 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
     let mut collector = Containers::new(directory, Choice::of(settings));
     let (mut system, mut scratch) = (System::new(Roots::of(settings)), Samples::new());
     let thread = Source::thread(Part::Containers, NAME, vec![NAME], move |job| {
-        system.begin();
+        system.begin(job.deadline());
         job.run(NAME, &mut scratch, |out| collector.collect(&mut system, out));
     });
     sources.add(thread.map_err(|error| Error::new(format!("cannot start a thread: {error}")))?);
