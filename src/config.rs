@@ -64,7 +64,7 @@ pub fn describe(flags: &[&'static Flag], settings: &Settings) -> String {
             Setting::Number(number) => number.to_string(),
             Setting::Time(time) => format!("{time:?}"),
             Setting::Text(value) if flag.secret && !value.is_empty() => "***".to_owned(),
-            Setting::Text(value) => format!("{value:?}"),
+            Setting::Text(value) => format!("{:?}", mask(value)),
             Setting::List(list) if flag.secret && !list.is_empty() => "[***]".to_owned(),
             Setting::List(list) => format!("{list:?}"),
         };
@@ -78,9 +78,12 @@ pub fn describe(flags: &[&'static Flag], settings: &Settings) -> String {
     text
 }
 
-/// An address without the passwords it may hold: `scheme://user:***@host`, `password=***`.
+/// An address without the passwords it may hold: `scheme://user:***@host`, `user:***@host`, `password=***`.
 pub fn mask(address: &str) -> String {
     let mut masked = address.to_owned();
+    if let Some(((user, _), host)) = address.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?, host))) {
+        masked = format!("{user}:***@{host}");
+    }
     if let Some((scheme, rest)) = address.split_once("://") {
         let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |end| rest.split_at(end));
         // The last @ ends the user part: a password may hold one that nobody escaped.
@@ -295,6 +298,7 @@ mod tests {
         assert_eq!(mask("host=db user=u password='a b' dbname=x"), "host=db user=u password=***");
         assert_eq!(mask("postgresql://u@h/db?password=x"), "postgresql://u@h/db?password=***");
         assert_eq!(mask("localhost:6379"), "localhost:6379");
+        assert_eq!(mask(":p@ss@localhost:6379"), ":***@localhost:6379");
     }
 
     proptest::proptest! {
