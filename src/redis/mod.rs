@@ -1,20 +1,119 @@
-//! `redis_*`: Redis and Valkey, in place of redis_exporter.
+//! `redis_*`: Redis, Valkey and their like, in place of redis_exporter.
+//!
+//! One worker a server ([`worker`]) keeps one connection ([`connection`]), sends what [`plan`] thinks of in one round trip, and
+//! writes what the replies hold: the fields of INFO by the tables in [`fields`], everything else by the file of its name.
+//! What is parsed is bytes in, plain values out; a field that is not there gives no series, whatever the server's version.
 
-use crate::scrape::{Module, Part, Sources};
+mod address;
+mod commands;
+mod config;
+mod connection;
+mod fields;
+mod found;
+mod info;
+mod instance;
+mod keyspace;
+mod latency;
+mod outcome;
+mod plan;
+mod replication;
+mod reply;
+mod sentinel;
+mod slowlog;
+mod target;
+mod worker;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::scrape::{Module, Part, Source, Sources};
 use crate::settings::{Error, Flag, Settings};
+use plan::Options;
+use target::Target;
+use worker::{Manner, Server};
+
+/// The part's one collector: what a scrape asks of a server is one round trip, so there is nothing to choose from.
+const COLLECTOR: &str = "redis";
+
+static ADDR: Flag = Flag::text(
+    "redis.addr",
+    "redis://localhost:6379",
+    "Address of the Redis server: redis://, valkey://, unix:// or host:port. Empty: none.",
+)
+.env("REDIS_ADDR");
+static USER: Flag = Flag::text("redis.user", "", "User to log in as.").env("REDIS_USER");
+static PASSWORD: Flag = Flag::text("redis.password", "", "Password to log in with.").env("REDIS_PASSWORD").secret();
+static PASSWORD_FILE: Flag = Flag::text(
+    "redis.password-file",
+    "",
+    "File whose first line is the password, or redis_exporter's JSON map from URL to password.",
+)
+.env("REDIS_PASSWORD_FILE");
+static TIMEOUT: Flag =
+    Flag::time("redis.connection-timeout", Duration::from_secs(15), "The longest that a scrape waits for the Redis server.")
+        .env("REDIS_EXPORTER_CONNECTION_TIMEOUT");
+static CLIENT_NAME: Flag = Flag::switch("redis.set-client-name", true, "Name our connections with CLIENT SETNAME.")
+    .env("REDIS_EXPORTER_SET_CLIENT_NAME");
+static CONFIG_COMMAND: Flag =
+    Flag::text("redis.config-command", "CONFIG", "Name of the CONFIG command on the server; - if it is not to be used.")
+        .env("REDIS_EXPORTER_CONFIG_COMMAND");
+static EMPTY_DATABASES: Flag =
+    Flag::switch("redis.include-metrics-for-empty-databases", true, "Show databases without keys, with 0 keys.")
+        .env("REDIS_EXPORTER_INCL_METRICS_FOR_EMPTY_DATABASES");
+static NO_LATENCIES: Flag =
+    Flag::switch("redis.exclude-latency-histogram-metrics", false, "Leave out what LATENCY HISTOGRAM and LATENCY LATEST answer.")
+        .env("REDIS_EXPORTER_EXCLUDE_LATENCY_HISTOGRAM_METRICS");
 
 /// This part's line in the table of parts.
 pub static MODULE: Module =
     Module { part: Part::Redis, enabled: Flag::switch("redis", true, "Collect `redis_*`."), flags, collectors, start };
 
 fn flags() -> Vec<&'static Flag> {
-    Vec::new()
+    vec![&ADDR, &USER, &PASSWORD, &PASSWORD_FILE, &TIMEOUT, &CLIENT_NAME, &CONFIG_COMMAND, &EMPTY_DATABASES, &NO_LATENCIES]
 }
 
 fn collectors(_settings: &Settings) -> Vec<(&'static str, bool)> {
-    Vec::new()
+    vec![(COLLECTOR, true)]
 }
 
-fn start(_settings: &Settings, _sources: &Sources) -> Result<(), Error> {
+fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
+    let config_command = settings.text(&CONFIG_COMMAND);
+    let options = Options {
+        config_command: Some(config_command).filter(|name| !name.is_empty() && name != "-"),
+        latencies: !settings.switch(&NO_LATENCIES),
+    };
+    let manner = Manner {
+        options,
+        client_name: settings.switch(&CLIENT_NAME),
+        empty_databases: settings.switch(&EMPTY_DATABASES),
+        timeout: settings.time(&TIMEOUT),
+    };
+    let targets = targets(settings)?;
+    let look = targets.is_empty() && !settings.is_given(&ADDR);
+    let sources = sources.clone();
+    let add = move |target: Target| {
+        let (name, labels) = (target.name.clone(), target.labels.clone());
+        let server = Server::new(target, manner.clone());
+        sources.add(Source::task(Part::Redis, &name, vec![COLLECTOR], server).with_labels(labels));
+    };
+    if look {
+        tokio::spawn(found::look(add));
+    } else {
+        targets.into_iter().for_each(add);
+    }
     Ok(())
+}
+
+/// The servers that the settings name: that of redis_exporter's own flags and variables, and those of the file's list.
+fn targets(settings: &Settings) -> Result<Vec<Target>, Error> {
+    let given = [&ADDR, &USER, &PASSWORD, &PASSWORD_FILE].into_iter().any(|flag| settings.is_given(flag));
+    let mut targets: Vec<Target> = if given { Target::given(settings)?.into_iter().collect() } else { Vec::new() };
+    let mut names = HashSet::new();
+    for listed in &settings.redis_targets {
+        if listed.name.is_empty() || !names.insert(&listed.name) {
+            return Err(Error::new(format!("redis.targets: every target needs a name of its own, {:?} is none", listed.name)));
+        }
+        targets.push(Target::listed(listed)?);
+    }
+    Ok(targets)
 }

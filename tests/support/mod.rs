@@ -12,6 +12,7 @@
 pub mod exposition;
 pub mod node;
 pub mod postgres;
+pub mod redis;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,0 +1,121 @@
+//! CONFIG GET: the few settings that are metrics. Everything else in the reply, passwords among it, is dropped at once.
+
+use redis::Value;
+
+use super::reply::{pairs, text};
+use crate::exposition::{Family, Samples};
+
+/// `"setting" => "family" "help";`, one line a setting that is one number.
+macro_rules! settings {
+    ($($setting:literal => $family:literal $help:literal;)*) => {
+        [$(($setting, Family::gauge($family, concat!($help, " (CONFIG ", $setting, ").")))),*]
+    };
+}
+
+static NUMBERS: [(&str, Family); 10] = settings! {
+    "commandlog-execution-slower-than" => "redis_commandlog_execution_slower_than" "Microseconds from which a command is logged as slow, -1 for never";
+    "commandlog-large-reply-max-len" => "redis_commandlog_large_reply_max_len" "Most entries in the log of large replies";
+    "commandlog-large-request-max-len" => "redis_commandlog_large_request_max_len" "Most entries in the log of large requests";
+    "commandlog-reply-larger-than" => "redis_commandlog_reply_larger_than" "Bytes from which a reply is logged as large";
+    "commandlog-request-larger-than" => "redis_commandlog_request_larger_than" "Bytes from which a request is logged as large";
+    "commandlog-slow-execution-max-len" => "redis_commandlog_slow_execution_max_len" "Most entries in the log of slow commands";
+    "io-threads" => "redis_config_io_threads" "I/O threads";
+    "maxclients" => "redis_config_maxclients" "Most client connections";
+    "maxmemory" => "redis_config_maxmemory" "Memory limit in bytes, 0 for none";
+    "repl-backlog-size" => "redis_config_repl_backlog_size" "Size of the replication backlog in bytes";
+};
+static LIMIT: Family = Family::gauge(
+    "redis_config_client_output_buffer_limit_bytes",
+    "Output buffer at which a client of the class is cut off (CONFIG client-output-buffer-limit).",
+);
+static OVERCOME: Family = Family::gauge(
+    "redis_config_client_output_buffer_limit_overcome_seconds",
+    "Time above the soft limit after which a client of the class is cut off (CONFIG client-output-buffer-limit).",
+);
+
+/// What we keep of a server's settings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Config {
+    /// How many databases there are.
+    pub(super) databases: Option<u32>,
+    numbers: Vec<(usize, f64)>,
+    limits: Vec<Limit>,
+}
+
+/// Limits of one class of clients.
+#[derive(Clone, Debug, PartialEq)]
+struct Limit {
+    class: String,
+    hard: f64,
+    soft: f64,
+    seconds: f64,
+}
+
+impl Config {
+    /// `[name, value, name, value, …]`
+    pub(super) fn parse(reply: &Value) -> Self {
+        let mut config = Config::default();
+        for (name, value) in pairs(reply) {
+            let Some(value) = text(value) else { continue };
+            match &*name {
+                "databases" => config.databases = value.parse().ok(),
+                "client-output-buffer-limit" => config.limits = limits(&value),
+                _ => {
+                    let place = NUMBERS.iter().position(|(setting, _)| *setting == name);
+                    config.numbers.extend(place.zip(value.parse().ok()));
+                }
+            }
+        }
+        config
+    }
+
+    pub(super) fn emit(&self, out: &mut Samples) {
+        for (place, value) in &self.numbers {
+            if let Some((_, family)) = NUMBERS.get(*place) {
+                out.family(family).add([], *value);
+            }
+        }
+        for limit in &self.limits {
+            out.family(&LIMIT).add([("class", &limit.class), ("limit", "hard")], limit.hard);
+            out.family(&LIMIT).add([("class", &limit.class), ("limit", "soft")], limit.soft);
+        }
+        for limit in &self.limits {
+            out.family(&OVERCOME).add([("class", &limit.class), ("limit", "soft")], limit.seconds);
+        }
+    }
+}
+
+/// `normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60`: class, hard limit, soft limit, seconds.
+fn limits(value: &str) -> Vec<Limit> {
+    let words: Vec<_> = value.split_ascii_whitespace().collect();
+    let limits = words.chunks_exact(4).filter_map(|words| match words {
+        [class, hard, soft, seconds] => Some(Limit {
+            class: (*class).to_owned(),
+            hard: hard.parse().ok()?,
+            soft: soft.parse().ok()?,
+            seconds: seconds.parse().ok()?,
+        }),
+        _ => None,
+    });
+    limits.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_only_what_it_shows() {
+        let reply =
+            ["databases", "16", "requirepass", "hunter2", "maxmemory", "512", "client-output-buffer-limit", "normal 0 0 0 x 1"];
+        let reply = Value::Array(reply.iter().map(|text| Value::BulkString(text.as_bytes().to_vec())).collect());
+        let config = Config::parse(&reply);
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert_eq!((config.databases, config.numbers.len(), config.limits.len()), (Some(16), 1, 1));
+        let mut out = Samples::new();
+        config.emit(&mut out);
+        let page = String::from_utf8(crate::exposition::Page::new(vec![out]).to_vec()).unwrap();
+        assert!(page.contains("\nredis_config_maxmemory 512\n"), "{page}");
+        assert!(page.contains("limit_overcome_seconds{class=\"normal\",limit=\"soft\"} 0\n"), "{page}");
+    }
+}

@@ -1,0 +1,150 @@
+//! One kept connection to one server: opened when needed, pipelined, bounded in what it reads, closed after any doubt.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use redis::aio::{AsyncStream, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, Value};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinHandle;
+
+use super::address::Endpoint;
+
+/// The most that is read for one round trip. INFO ALL, LATENCY HISTOGRAM and CONFIG GET of a server that has seen all of its
+/// commands stay below 300 KiB; lists cost about 15 times their bytes in memory, so the bound is kept tight.
+const LIMIT: usize = 2 * 1024 * 1024;
+
+/// Why a server could not be asked. The text is the same for the same cause, since it becomes a label.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("cannot connect to {0}: {1}")]
+    Connect(Endpoint, io::Error),
+    #[error("{0} gave no answer in time")]
+    Late(Endpoint),
+    #[error("lost the connection to {0}: {1}")]
+    Lost(Endpoint, String),
+    #[error("{0} sent something that is not an answer of Redis")]
+    Nonsense(Endpoint),
+    #[error("{0} sent more than {mib} MiB in answer to one scrape", mib = LIMIT / 1024 / 1024)]
+    TooLarge(Endpoint),
+    /// The server's own words.
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Password(String),
+}
+
+/// An open connection. Dropping it closes it.
+pub(super) struct Connection {
+    endpoint: Endpoint,
+    client: MultiplexedConnection,
+    driver: JoinHandle<()>,
+    state: Arc<State>,
+}
+
+/// What becomes of the stream below the library, which tells only that it gave up.
+#[derive(Debug, Default)]
+struct State {
+    /// Bytes that may still be read for this round trip.
+    left: AtomicUsize,
+    /// How the stream ended.
+    end: OnceLock<String>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Connection {
+    /// Connects, and sends nothing yet: AUTH goes with the first commands, so that even the first scrape is one round trip.
+    pub(super) async fn open(endpoint: &Endpoint) -> Result<Self, Failure> {
+        let stream: io::Result<Pin<Box<dyn AsyncStream + Send>>> = match endpoint {
+            Endpoint::Tcp(host, port) => match TcpStream::connect((host.as_str(), *port)).await {
+                Ok(stream) => stream.set_nodelay(true).map(|()| Box::pin(stream) as _),
+                Err(error) => Err(error),
+            },
+            Endpoint::Unix(path) => UnixStream::connect(path).await.map(|stream| Box::pin(stream) as _),
+        };
+        let state = Arc::new(State::default());
+        let stream = Bounded { stream: stream.map_err(|error| Failure::Connect(endpoint.clone(), error))?, state: state.clone() };
+        let silent = RedisConnectionInfo::default().set_skip_set_lib_name();
+        // The scrape's deadline is the only timeout; the library's own half second would cut off a busy server.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let (client, driver) = MultiplexedConnection::new_with_config(&silent, stream, config)
+            .await
+            .map_err(|error| Failure::Lost(endpoint.clone(), error.category().to_owned()))?;
+        Ok(Connection { endpoint: endpoint.clone(), client, driver: tokio::spawn(driver), state })
+    }
+
+    /// Sends all of `commands` at once and waits for all replies, errors of the server among them.
+    pub(super) async fn ask(&mut self, commands: impl IntoIterator<Item = Cmd>) -> Result<Vec<Value>, Failure> {
+        self.state.left.store(LIMIT, Ordering::Relaxed);
+        let mut pipeline = Pipeline::new();
+        for command in commands {
+            pipeline.add_command(command);
+        }
+        let replies = self.client.send_packed_commands(&pipeline, 0, pipeline.len()).await;
+        replies.map_err(|_| self.failure())
+    }
+
+    fn failure(&self) -> Failure {
+        let endpoint = self.endpoint.clone();
+        match self.state.end.get() {
+            _ if self.state.left.load(Ordering::Relaxed) == 0 => Failure::TooLarge(endpoint),
+            Some(end) => Failure::Lost(endpoint, end.clone()),
+            // The stream is fine: the library could make nothing of what came.
+            None => Failure::Nonsense(endpoint),
+        }
+    }
+}
+
+/// A stream that ends in an error when more was read than is left.
+struct Bounded {
+    stream: Pin<Box<dyn AsyncStream + Send>>,
+    state: Arc<State>,
+}
+
+impl Bounded {
+    /// Remembers an error.
+    fn note<T>(&self, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = &poll {
+            let _ = self.state.end.set(error.to_string());
+        }
+        poll
+    }
+}
+
+impl AsyncRead for Bounded {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let poll = self.stream.as_mut().poll_read(context, buffer);
+        let read = buffer.filled().len() - before;
+        if read == 0 && matches!(poll, Poll::Ready(Ok(()))) {
+            let _ = self.state.end.set("the server closed it".to_owned());
+        }
+        let left = self.state.left.load(Ordering::Relaxed).saturating_sub(read);
+        self.state.left.store(left, Ordering::Relaxed);
+        if left == 0 { Poll::Ready(Err(io::ErrorKind::FileTooLarge.into())) } else { self.note(poll) }
+    }
+}
+
+impl AsyncWrite for Bounded {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let poll = self.stream.as_mut().poll_write(context, bytes);
+        self.note(poll)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_shutdown(context)
+    }
+}

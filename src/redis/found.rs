@@ -1,0 +1,99 @@
+//! Servers on their usual local addresses, when the operator named none: looked for in the background, never waited for.
+
+use std::path::Path;
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+
+use super::address::Endpoint;
+use super::connection::Connection;
+use super::info::Info;
+use super::reply;
+use super::target::Target;
+
+/// Where servers usually listen, the most likely place first.
+const TCP: (&str, u16) = ("127.0.0.1", 6379);
+const SOCKETS: [&str; 7] = [
+    "/run/redis/redis-server.sock",
+    "/run/redis/redis.sock",
+    "/run/valkey/valkey.sock",
+    "/run/valkey/valkey-server.sock",
+    "/var/run/redis/redis-server.sock",
+    "/var/run/redis/redis.sock",
+    "/tmp/redis.sock",
+];
+
+/// How often the places are looked at.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// How long a place may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Looks for servers for as long as the program runs, and calls `add` for each one found, once. A server that goes away stays
+/// a target, so that its absence shows.
+pub(super) async fn look(add: impl Fn(Target)) {
+    let (host, port) = TCP;
+    let mut places = vec![Endpoint::Tcp(host.to_owned(), port)];
+    places.extend(SOCKETS.iter().map(|path| Endpoint::Unix(Path::new(path).to_path_buf())));
+    let mut met: Vec<Option<String>> = Vec::new();
+    let mut ticks = tokio::time::interval(EVERY);
+    loop {
+        ticks.tick().await;
+        let mut silent = Vec::new();
+        for place in places {
+            match tokio::time::timeout(PATIENCE, who(&place)).await.ok().flatten() {
+                None => silent.push(place),
+                Some(identity) => {
+                    if is_new(&met, identity.as_deref()) {
+                        tracing::info!(address = %place, "found a Redis server");
+                        add(Target::found(place));
+                        met.push(identity);
+                    } else {
+                        silent.push(place);
+                    }
+                }
+            }
+        }
+        places = silent;
+    }
+}
+
+/// Whether a server that answers is one that we do not have yet: most listen on a port and a socket. One that does not tell
+/// its run id (it wants a password) is taken only if it is the first.
+fn is_new(met: &[Option<String>], identity: Option<&str>) -> bool {
+    match identity {
+        Some(run_id) => !met.iter().flatten().any(|known| known == run_id),
+        None => met.is_empty(),
+    }
+}
+
+/// The run id of the server at `place`, empty-handed if it does not tell; `None` if nothing answers there as Redis does.
+async fn who(place: &Endpoint) -> Option<Option<String>> {
+    let mut connection = Connection::open(place).await.ok()?;
+    let mut command = Cmd::new();
+    command.arg(&["INFO", "server"]);
+    let replies = connection.ask([command]).await.ok()?;
+    let reply = replies.first()?;
+    if let Some(words) = reply::refusal(reply) {
+        let of_redis = ["NOAUTH ", "NOPERM ", "LOADING ", "DENIED "].iter().any(|code| words.starts_with(code));
+        return of_redis.then_some(None);
+    }
+    run_id(reply).map(Some)
+}
+
+fn run_id(reply: &Value) -> Option<String> {
+    let text = reply::text(reply)?;
+    Info::parse(&text).get("run_id").map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_server_on_two_addresses_is_one() {
+        let met = [Some("a".to_owned())];
+        assert!(!is_new(&met, Some("a")) && is_new(&met, Some("b")) && !is_new(&met, None));
+        assert!(is_new(&[], None) && !is_new(&[None], None) && is_new(&[None], Some("a")));
+    }
+}

@@ -1,0 +1,112 @@
+//! LATENCY HISTOGRAM and LATENCY LATEST: how long commands take, and the latest latency spikes.
+
+use redis::Value;
+
+use super::commands::Command;
+use super::reply::{integer, list, pairs, text};
+use crate::exposition::{Family, Labels, Samples, from_i64};
+
+static HISTOGRAM: Family =
+    Family::histogram("redis_commands_latencies_usec", "Latency of the command in microseconds (LATENCY HISTOGRAM).");
+static SPIKE_TIME: Family =
+    Family::gauge("redis_latency_spike_last", "Unix time of the latest latency spike of this kind (LATENCY LATEST).");
+static SPIKE: Family =
+    Family::gauge("redis_latency_spike_duration_seconds", "Duration of the latest latency spike of this kind (LATENCY LATEST).");
+
+/// `[[event, time, milliseconds of the latest, milliseconds of the longest], …]`
+pub(super) fn spikes(reply: &Value, out: &mut Samples) {
+    let spikes = || {
+        list(reply).iter().filter_map(|spike| match list(spike) {
+            [event, time, latest, ..] => Some((text(event)?, integer(time)?, integer(latest)?)),
+            _ => None,
+        })
+    };
+    for (event, time, _) in spikes() {
+        out.family(&SPIKE_TIME).add([("event_name", &event)], time);
+    }
+    for (event, _, milliseconds) in spikes() {
+        out.family(&SPIKE).add([("event_name", &event)], from_i64(milliseconds) / 1000.0);
+    }
+}
+
+/// `[command, [calls, N, histogram_usec, [microseconds, count, microseconds, count, …]], …]`, counts already cumulative.
+///
+/// The sum is that of INFO for the same command. As in redis_exporter, it is 0 for a name with other characters than letters,
+/// digits and `|`.
+pub(super) fn histograms(reply: &Value, commands: &[Command<'_>], out: &mut Samples) {
+    let (none, mut number, mut rows) = (Labels::new(), itoa::Buffer::new(), out.family(&HISTOGRAM));
+    for (name, details) in pairs(reply) {
+        let detail = |of: &str| pairs(details).find(|(key, _)| key == of).map(|(_, value)| value);
+        let (Some(calls), Some(buckets)) = (detail("calls").and_then(integer), detail("histogram_usec")) else { continue };
+        for bucket in list(buckets).chunks_exact(2) {
+            let [Value::Int(limit), Value::Int(count)] = bucket else { continue };
+            let scientific;
+            let limit = if *limit < 1_000_000 {
+                number.format(*limit)
+            } else {
+                scientific = exponent(*limit);
+                &scientific
+            };
+            rows.line("_bucket", &none, &[("cmd", &name), ("le", limit)], *count);
+        }
+        rows.line("_bucket", &none, &[("cmd", &name), ("le", "+Inf")], calls);
+        rows.line("_sum", &none, &[("cmd", &name)], sum(&name, commands));
+        rows.line("_count", &none, &[("cmd", &name)], calls);
+    }
+}
+
+fn sum(name: &str, commands: &[Command<'_>]) -> f64 {
+    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'|');
+    let own = |other: &str| other.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('|'));
+    let own = commands.iter().filter(|command| own(command.name) && plain(command.name));
+    own.fold(0.0, |sum, command| sum + command.usec)
+}
+
+/// A limit of a million or more as Go prints it, `1.081344e+06`: the label must be the same text as redis_exporter's.
+fn exponent(limit: i64) -> String {
+    let text = limit.to_string();
+    let power = text.len().saturating_sub(1);
+    let (first, rest) = text.split_at_checked(1).unwrap_or((&text, ""));
+    let rest = rest.trim_end_matches('0');
+    let point = if rest.is_empty() { "" } else { "." };
+    format!("{first}{point}{rest}e+{power:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{commands, info::Info};
+    use super::*;
+
+    #[test]
+    fn large_limits_are_written_as_go_does() {
+        assert_eq!(exponent(1_081_344), "1.081344e+06");
+        assert_eq!(exponent(1_000_000), "1e+06");
+        assert_eq!(exponent(34_603_008), "3.4603008e+07");
+        assert_eq!(exponent(17_716_740_096), "1.7716740096e+10");
+    }
+
+    #[test]
+    fn sums_come_from_info() {
+        let info = Info::parse("cmdstat_get:calls=1,usec=7\ncmdstat_getset:calls=1,usec=100\ncmdstat_a-b:calls=1,usec=9\n");
+        let commands = commands::parse(&info);
+        assert_eq!((sum("get", &commands), sum("a-b", &commands), sum("none", &commands)), (7.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn a_histogram_in_another_shape_is_skipped() {
+        let reply = b"*4\r\n$1\r\na\r\n*2\r\n$5\r\ncalls\r\n:1\r\n$1\r\nb\r\n*4\r\n$5\r\ncalls\r\n:2\r\n$14\r\nhistogram_usec\r\n*3\r\n:1\r\n:2\r\n:4\r\n";
+        let mut out = Samples::new();
+        histograms(&redis::parse_redis_value(reply).unwrap(), &[], &mut out);
+        let page = String::from_utf8(crate::exposition::Page::new(vec![out]).to_vec()).unwrap();
+        let lines: Vec<_> = page.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                r#"redis_commands_latencies_usec_bucket{cmd="b",le="1"} 2"#,
+                r#"redis_commands_latencies_usec_bucket{cmd="b",le="+Inf"} 2"#,
+                r#"redis_commands_latencies_usec_sum{cmd="b"} 0"#,
+                r#"redis_commands_latencies_usec_count{cmd="b"} 2"#,
+            ]
+        );
+    }
+}

@@ -1,0 +1,245 @@
+//! Which commands a scrape sends: decided from what is known of the server, so that all of them fit into one round trip.
+
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, Value};
+
+use super::config::Config;
+use super::info::{Info, item};
+use super::reply::{list, refusal};
+use super::{sentinel, slowlog};
+
+/// After this time everything is learnt anew: settings, and which commands the server refuses.
+const REFRESH: Duration = Duration::from_secs(300);
+
+/// What the operator wants or does not want to be asked.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    /// The name of CONFIG on this server; `None`: never ask.
+    pub(super) config_command: Option<String>,
+    /// LATENCY LATEST and LATENCY HISTOGRAM.
+    pub(super) latencies: bool,
+}
+
+/// One command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    InfoAll,
+    /// For servers that do not know INFO ALL.
+    Info,
+    Config,
+    ClusterInfo,
+    LatencyLatest,
+    LatencyHistogram,
+    SlowlogLength,
+    SlowlogLast,
+    /// Whether the server knows COMMANDLOG.
+    CommandlogKnown,
+    Commandlog(&'static str),
+    SentinelMasters,
+    SentinelQuorum(String),
+    SentinelPeers(String),
+    SentinelReplicas(String),
+}
+
+impl Ask {
+    /// The command as it is sent.
+    pub(super) fn command(&self, options: &Options) -> Cmd {
+        let words: &[&str] = match self {
+            Ask::InfoAll => &["INFO", "ALL"],
+            Ask::Info => &["INFO"],
+            Ask::Config => &[options.config_command.as_deref().unwrap_or("CONFIG"), "GET", "*"],
+            Ask::ClusterInfo => &["CLUSTER", "INFO"],
+            Ask::LatencyLatest => &["LATENCY", "LATEST"],
+            Ask::LatencyHistogram => &["LATENCY", "HISTOGRAM"],
+            Ask::SlowlogLength => &["SLOWLOG", "LEN"],
+            Ask::SlowlogLast => &["SLOWLOG", "GET", "1"],
+            Ask::CommandlogKnown => &["COMMAND", "INFO", "COMMANDLOG"],
+            Ask::Commandlog(log) => &["COMMANDLOG", "LEN", log],
+            Ask::SentinelMasters => &["SENTINEL", "MASTERS"],
+            Ask::SentinelQuorum(master) => &["SENTINEL", "CKQUORUM", master],
+            Ask::SentinelPeers(master) => &["SENTINEL", "SENTINELS", master],
+            Ask::SentinelReplicas(master) => &["SENTINEL", "SLAVES", master],
+        };
+        let mut command = Cmd::new();
+        for word in words {
+            command.arg(*word);
+        }
+        command
+    }
+}
+
+/// What is known of a server until it restarts or [`REFRESH`] has passed.
+#[derive(Debug)]
+pub(super) struct Known {
+    run_id: String,
+    since: Instant,
+    /// The form of INFO that it answers.
+    info: Ask,
+    refused: Vec<Ask>,
+    pub(super) config: Option<Config>,
+    /// [`config_calls`] of the last INFO, and whether CONFIG GET was sent after it.
+    config_calls: u64,
+    config_read: bool,
+    commandlog: Option<bool>,
+    cluster: bool,
+    sentinel: bool,
+    masters: Vec<String>,
+}
+
+/// What to send now. Of a server that we know nothing of yet only INFO is asked, so that none is asked what it cannot answer.
+pub(super) fn plan(known: Option<&Known>, options: &Options) -> Vec<Ask> {
+    let Some(known) = known else { return vec![Ask::InfoAll] };
+    let mut asks = vec![known.info.clone()];
+    if known.sentinel {
+        asks.push(Ask::SentinelMasters);
+        for master in &known.masters {
+            asks.extend([Ask::SentinelQuorum, Ask::SentinelPeers, Ask::SentinelReplicas].map(|ask| ask(master.clone())));
+        }
+    } else {
+        asks.extend((known.config.is_none() && options.config_command.is_some()).then_some(Ask::Config));
+        asks.extend(known.cluster.then_some(Ask::ClusterInfo));
+        asks.extend(options.latencies.then_some([Ask::LatencyLatest, Ask::LatencyHistogram]).into_iter().flatten());
+        asks.extend([Ask::SlowlogLength, Ask::SlowlogLast]);
+        match known.commandlog {
+            None => asks.push(Ask::CommandlogKnown),
+            Some(true) => asks.extend(slowlog::LOGS.map(Ask::Commandlog)),
+            Some(false) => {}
+        }
+    }
+    asks.retain(|ask| !known.refused.contains(ask));
+    asks
+}
+
+impl Known {
+    /// Takes in an answer to `ask`, which is INFO in one of its forms: what was known of another server is forgotten.
+    pub(super) fn learn(known: &mut Option<Known>, ask: &Ask, info: &Info<'_>, now: Instant) {
+        let run_id = info.get("run_id").unwrap_or_default();
+        if known.as_ref().is_some_and(|known| known.run_id != run_id || now.duration_since(known.since) > REFRESH) {
+            *known = None;
+        }
+        let known = known.get_or_insert_with(|| Known {
+            run_id: run_id.to_owned(),
+            since: now,
+            info: ask.clone(),
+            refused: Vec::new(),
+            config: None,
+            config_calls: 0,
+            config_read: false,
+            commandlog: None,
+            cluster: false,
+            sentinel: false,
+            masters: Vec::new(),
+        });
+        known.sentinel = info.get("sentinel_masters").is_some();
+        known.masters = if known.sentinel { sentinel::names(info).into_iter().map(str::to_owned).collect() } else { Vec::new() };
+        // Valkey 9 has the lines of CLUSTER INFO in INFO.
+        known.cluster = info.get("cluster_enabled") == Some("1") && info.get("cluster_state").is_none();
+        let (calls, own) = config_calls(info, std::mem::take(&mut known.config_read));
+        if calls != known.config_calls + own {
+            known.config = None;
+        }
+        known.config_calls = calls;
+    }
+
+    /// Takes in any other answer. A command that the server does not know or does not allow is not sent again for a while:
+    /// each try would count as an error in the server's own statistics.
+    pub(super) fn note(&mut self, ask: &Ask, reply: &Value) {
+        if let Some(words) = refusal(reply) {
+            let final_word = words.starts_with("ERR ") || words.starts_with("NOPERM ");
+            // Having no quorum is an error to the Sentinel and an answer to us.
+            if final_word && !matches!(ask, Ask::SentinelQuorum(_)) {
+                tracing::debug!(command = ?ask, reason = %words, "the server does not answer a command");
+                self.refused.push(ask.clone());
+            }
+            return;
+        }
+        match ask {
+            Ask::Config => {
+                self.config = Some(Config::parse(reply));
+                self.config_read = true;
+            }
+            Ask::CommandlogKnown => self.commandlog = Some(list(reply).iter().any(|command| !list(command).is_empty())),
+            _ => {}
+        }
+    }
+}
+
+/// How often settings may have been changed: the calls of CONFIG SET that INFO counts, and how many of them are our own. When the
+/// count moves, CONFIG is read again within the same scrape, so that settings are never old although they are not read each time.
+///
+/// Servers before 7.0 count all of CONFIG in one line, our CONFIG GET of the last scrape (`read`) included.
+fn config_calls(info: &Info<'_>, read: bool) -> (u64, u64) {
+    let calls = |name: &str| info.get(name).and_then(|list| item(list, "calls")?.parse::<u64>().ok());
+    match calls("cmdstat_config") {
+        Some(all) => (all, u64::from(read)),
+        None => (calls("cmdstat_config|set").unwrap_or(0), 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: Options = Options { config_command: None, latencies: true };
+
+    fn options() -> Options {
+        Options { config_command: Some("CONFIG".to_owned()), ..OPTIONS }
+    }
+
+    fn learn(known: &mut Option<Known>, text: &str) {
+        Known::learn(known, &Ask::InfoAll, &Info::parse(text), Instant::now());
+    }
+
+    fn read_config(known: &mut Option<Known>) {
+        known.as_mut().unwrap().note(&Ask::Config, &Value::Array(Vec::new()));
+    }
+
+    #[test]
+    fn an_unknown_server_is_asked_who_it_is() {
+        assert_eq!(plan(None, &options()), [Ask::InfoAll]);
+        let mut known = None;
+        learn(&mut known, "run_id:a\nsentinel_masters:1\nmaster0:name=m,status=ok\n");
+        let asks = plan(known.as_ref(), &options());
+        assert!(asks.contains(&Ask::SentinelQuorum("m".into())) && !asks.contains(&Ask::Config), "{asks:?}");
+    }
+
+    #[test]
+    fn config_is_read_when_it_may_have_changed() {
+        let (mut known, asks_config) = (None, |known: &Option<Known>| plan(known.as_ref(), &options()).contains(&Ask::Config));
+        learn(&mut known, "run_id:a\ncmdstat_config|set:calls=1,usec=1\n");
+        assert!(asks_config(&known));
+        assert!(!plan(known.as_ref(), &OPTIONS).contains(&Ask::Config));
+        read_config(&mut known);
+        learn(&mut known, "run_id:a\ncmdstat_config|set:calls=1,usec=1\ncmdstat_config|get:calls=1,usec=1\n");
+        assert!(!asks_config(&known));
+        learn(&mut known, "run_id:a\ncmdstat_config|set:calls=2,usec=1\n");
+        assert!(asks_config(&known));
+        read_config(&mut known);
+        learn(&mut known, "run_id:b\ncmdstat_config|set:calls=2,usec=1\n");
+        assert!(asks_config(&known), "another server");
+    }
+
+    #[test]
+    fn our_own_reading_is_no_change_on_old_servers() {
+        let mut known = None;
+        learn(&mut known, "run_id:a\ncmdstat_info:calls=1,usec=1\n");
+        read_config(&mut known);
+        for (calls, changed) in [(1, false), (1, false), (2, true)] {
+            learn(&mut known, &format!("run_id:a\ncmdstat_config:calls={calls},usec=1\n"));
+            assert_eq!(known.as_ref().unwrap().config.is_none(), changed, "{calls}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_not_sent_again() {
+        let mut known = None;
+        learn(&mut known, "run_id:a\n");
+        let error = |text: &[u8]| redis::parse_redis_value(text).unwrap();
+        let note = |known: &mut Option<Known>, ask, text: &[u8]| known.as_mut().unwrap().note(&ask, &error(text));
+        note(&mut known, Ask::Config, b"-NOPERM this user has no permissions\r\n");
+        note(&mut known, Ask::SlowlogLength, b"-LOADING Redis is loading\r\n");
+        let asks = plan(known.as_ref(), &options());
+        assert!(!asks.contains(&Ask::Config) && asks.contains(&Ask::SlowlogLength));
+    }
+}

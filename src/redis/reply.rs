@@ -1,0 +1,72 @@
+//! Replies of the server as plain text, numbers and lists.
+
+use std::borrow::Cow;
+
+use redis::Value;
+
+use crate::system::text;
+
+/// The text of a reply; `None` where it is no text.
+pub(super) fn text(reply: &Value) -> Option<Cow<'_, str>> {
+    match reply {
+        Value::BulkString(bytes) => Some(text::utf8(bytes)),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(Cow::Borrowed(text)),
+        Value::Okay => Some(Cow::Borrowed("OK")),
+        _ => None,
+    }
+}
+
+/// The whole number in a reply, which may stand in a text.
+pub(super) fn integer(reply: &Value) -> Option<i64> {
+    match reply {
+        Value::Int(number) => Some(*number),
+        other => text(other)?.trim().parse().ok(),
+    }
+}
+
+/// The elements of a list; none where it is no list.
+pub(super) fn list(reply: &Value) -> &[Value] {
+    match reply {
+        Value::Array(list) | Value::Set(list) => list,
+        _ => &[],
+    }
+}
+
+/// The pairs of a flat list `[key, value, key, value]`.
+pub(super) fn pairs(reply: &Value) -> impl Iterator<Item = (Cow<'_, str>, &Value)> {
+    list(reply).chunks_exact(2).filter_map(|pair| match pair {
+        [key, value] => Some((text(key)?, value)),
+        _ => None,
+    })
+}
+
+/// What the server said when it refused: its error as one line, without what it may quote of our command (the password of AUTH,
+/// on a server that does not know AUTH).
+pub(super) fn refusal(reply: &Value) -> Option<String> {
+    let Value::ServerError(error) = reply else { return None };
+    let details = error.details().unwrap_or_default();
+    let details = details.split_once(", with args beginning with").map_or(details, |(before, _)| before);
+    Some(format!("{} {details}", error.code()).trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_does_not_quote_the_command() {
+        let reply = redis::parse_redis_value(b"-ERR unknown command 'AUTH', with args beginning with: 'hunter2' \r\n").unwrap();
+        assert_eq!(refusal(&reply).unwrap(), "ERR unknown command 'AUTH'");
+        let reply = redis::parse_redis_value(b"-NOAUTH Authentication required.\r\n").unwrap();
+        assert_eq!(refusal(&reply).unwrap(), "NOAUTH Authentication required.");
+        assert_eq!(refusal(&Value::Okay), None);
+    }
+
+    #[test]
+    fn lists_and_numbers() {
+        let reply = redis::parse_redis_value(b"*4\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n$2\r\n-2\r\n").unwrap();
+        let pairs: Vec<_> = pairs(&reply).map(|(key, value)| (key.into_owned(), integer(value))).collect();
+        assert_eq!(pairs, [("a".into(), Some(1)), ("b".into(), Some(-2))]);
+        assert!(list(&Value::Nil).is_empty());
+    }
+}

@@ -1,0 +1,147 @@
+//! One server to watch: where it is, what it is called, and how to log in.
+
+use std::path::PathBuf;
+
+use crate::config::mask;
+use crate::exposition::Labels;
+use crate::settings::{self, Error, Secret, Settings};
+
+use super::address::{Address, Endpoint};
+use super::{ADDR, PASSWORD, PASSWORD_FILE, USER};
+
+/// A server to watch.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// Name of its source: the value of the label, or the address where there is no label.
+    pub(super) name: String,
+    /// `target="…"`, or none for the one that redis_exporter's own settings give.
+    pub(super) labels: Labels,
+    pub(super) endpoint: Endpoint,
+    user: Option<String>,
+    password: Password,
+}
+
+#[derive(Clone, Debug)]
+enum Password {
+    None,
+    Given(Secret),
+    /// A file, and under which names the server may stand in it.
+    File(PathBuf, Vec<String>),
+}
+
+impl Target {
+    /// A server found by itself. It gets no credentials: those are only for servers that the operator named.
+    pub(super) fn found(endpoint: Endpoint) -> Self {
+        let name = match &endpoint {
+            Endpoint::Tcp(host, port) => format!("{host}:{port}"),
+            Endpoint::Unix(path) => path.display().to_string(),
+        };
+        let labels = Labels::of(&[("target", &name)]);
+        Target { name, labels, endpoint, user: None, password: Password::None }
+    }
+
+    /// The server of `--redis.addr` and its companions; `None` if the address is empty.
+    pub(super) fn given(settings: &Settings) -> Result<Option<Self>, Error> {
+        let text = settings.text(&ADDR);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let filled = |flag| Some(settings.text(flag)).filter(|text| !text.is_empty());
+        let target = settings::Target {
+            name: text.clone(),
+            address: text,
+            user: filled(&USER),
+            password: filled(&PASSWORD).map(Secret::new),
+            password_file: filled(&PASSWORD_FILE).map(PathBuf::from),
+        };
+        let target = Target::of(&target, Labels::new()).map_err(|reason| Error::new(format!("redis.addr: {reason}")))?;
+        Ok(Some(Target { name: target.endpoint.to_string(), ..target }))
+    }
+
+    /// A server of the file's list.
+    pub(super) fn listed(target: &settings::Target) -> Result<Self, Error> {
+        let labels = Labels::of(&[("target", &target.name)]);
+        Target::of(target, labels).map_err(|reason| Error::new(format!("redis.targets: {:?}: {reason}", target.name)))
+    }
+
+    fn of(target: &settings::Target, labels: Labels) -> Result<Self, String> {
+        let address =
+            Address::parse(&target.address).map_err(|wrong| format!("{:?} cannot be used: {wrong}", mask(&target.address)))?;
+        let user = address.user.or_else(|| target.user.clone());
+        let password = match (address.password.or_else(|| target.password.clone()), &target.password_file) {
+            (Some(secret), _) => Password::Given(secret),
+            (None, Some(file)) => Password::File(file.clone(), keys(&target.address, &address.endpoint, user.as_deref())),
+            (None, None) => Password::None,
+        };
+        let target = Target { name: target.name.clone(), labels, endpoint: address.endpoint, user, password };
+        target.credentials()?;
+        Ok(target)
+    }
+
+    /// User and password as they are now: a file is read again at each connection, so that a password can be changed in it.
+    pub(super) fn credentials(&self) -> Result<Option<(Option<&str>, Secret)>, String> {
+        let secret = match &self.password {
+            Password::None => None,
+            Password::Given(secret) => Some(secret.clone()),
+            Password::File(path, keys) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| format!("cannot read the password file {}: {error}", path.display()))?;
+                from_file(&text, keys).map_err(|reason| format!("the password file {} {reason}", path.display()))?
+            }
+        };
+        Ok(secret.map(|secret| (self.user.as_deref(), secret)))
+    }
+}
+
+/// The first line of a password file; or, where it is redis_exporter's JSON map from URL to password, the entry under one of `keys`.
+fn from_file(text: &str, keys: &[String]) -> Result<Option<Secret>, &'static str> {
+    if !text.trim_start().starts_with('{') {
+        return Ok(text.lines().next().filter(|line| !line.is_empty()).map(Secret::new));
+    }
+    let map: std::collections::HashMap<String, String> = serde_json::from_str(text).map_err(|_| "is not a JSON map of texts")?;
+    Ok(keys.iter().find_map(|key| map.get(key)).filter(|password| !password.is_empty()).map(Secret::new))
+}
+
+/// The names under which redis_exporter's password file may hold a server: its address as written, with the user put in, and as
+/// `redis://user@host:port`.
+fn keys(written: &str, endpoint: &Endpoint, user: Option<&str>) -> Vec<String> {
+    let plain = endpoint.to_string();
+    let mut keys = vec![written.to_owned(), plain.clone()];
+    if let Some(user) = user {
+        for address in [written, &plain] {
+            keys.extend(address.split_once("://").map(|(scheme, rest)| format!("{scheme}://{user}@{rest}")));
+        }
+        keys.rotate_left(2);
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_of_password_file() {
+        let keys = keys("redis://cache:6379", &Endpoint::Tcp("cache".into(), 6379), Some("mon"));
+        let read = |text: &str| from_file(text, &keys).unwrap().map(|secret| secret.reveal().to_owned());
+        assert_eq!(read("s3cret\n").as_deref(), Some("s3cret"));
+        assert_eq!(read(""), None);
+        assert_eq!(read(r#"{"redis://cache:6379": "a", "redis://mon@cache:6379": "b"}"#).as_deref(), Some("b"));
+        assert_eq!(read(r#"{"redis://cache:6379": "a"}"#).as_deref(), Some("a"));
+        assert_eq!(read(r#"{"redis://other:6379": "a"}"#), None);
+        assert!(from_file("{nonsense", &keys).is_err());
+    }
+
+    #[test]
+    fn a_wrong_target_is_told_without_its_password() {
+        let target = settings::Target {
+            name: "cache".into(),
+            address: "redis://:hunter2@cache:x".into(),
+            user: None,
+            password: None,
+            password_file: None,
+        };
+        let error = Target::listed(&target).unwrap_err().to_string();
+        assert!(error.contains("\"cache\"") && error.contains("port") && !error.contains("hunter2"), "{error}");
+    }
+}

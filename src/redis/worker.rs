@@ -1,0 +1,209 @@
+//! One scrape of one server: ask, learn, write.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant, SystemTime};
+
+use redis::{Cmd, Value};
+
+use super::connection::{Connection, Failure};
+use super::info::Info;
+use super::outcome::{Outcome, Total};
+use super::plan::{Ask, Known, Options, plan};
+use super::target::Target;
+use super::{COLLECTOR, commands, fields, instance, keyspace, latency, replication, reply, sentinel, slowlog};
+use crate::exposition::Samples;
+use crate::scrape::{Job, Worker};
+use crate::system::Fault;
+
+/// The most round trips of one scrape: INFO, INFO in its short form, what INFO told us to ask, and what that told us.
+const ROUNDS: usize = 4;
+
+/// How many databases a server has that does not tell: the default of all servers.
+const DATABASES: u32 = 16;
+
+/// Settings of the part that concern every server.
+#[derive(Clone, Debug)]
+pub(super) struct Manner {
+    /// What is asked.
+    pub(super) options: Options,
+    /// Whether connections get a name that CLIENT LIST shows.
+    pub(super) client_name: bool,
+    /// Whether databases without keys are shown.
+    pub(super) empty_databases: bool,
+    /// The longest that a scrape may wait for the server.
+    pub(super) timeout: Duration,
+}
+
+/// Scrapes one server.
+pub(super) struct Server {
+    target: Target,
+    manner: Manner,
+    connection: Option<Connection>,
+    known: Option<Known>,
+    total: Total,
+}
+
+/// The answers of one scrape, in the order they came.
+type Answers = Vec<(Ask, Value)>;
+
+impl Worker for Server {
+    async fn collect(&mut self, job: &Job) {
+        let start = Instant::now();
+        // A little of the time is ours, to tell that the server took the rest.
+        let limit = job.remaining().mul_f64(0.95).min(self.manner.timeout);
+        let (mut answers, mut connect) = (Answers::new(), Duration::ZERO);
+        let read = tokio::time::timeout(limit, self.read(&mut answers, &mut connect)).await;
+        let result = read.unwrap_or_else(|_| Err(Failure::Late(self.target.endpoint.clone())));
+        let error = result.as_ref().err().map(ToString::to_string);
+        if error.is_some() {
+            self.connection = None;
+        }
+        let mut out = Samples::with_common(self.target.labels.clone());
+        let up = self.write(&answers, &mut out);
+        let duration = start.elapsed();
+        self.total.add(duration);
+        Outcome { up, error: error.as_deref(), connect, duration, total: self.total }.emit(&mut out);
+        job.hand_in(COLLECTOR, duration, error.map_or(Ok(()), |error| Err(Fault::Remote(error))), &mut out);
+    }
+
+    fn reset(&mut self) {
+        self.connection = None;
+        self.known = None;
+    }
+}
+
+impl Server {
+    pub(super) fn new(target: Target, manner: Manner) -> Self {
+        Server { target, manner, connection: None, known: None, total: Total::default() }
+    }
+
+    /// Asks until all is known that is wanted: one round trip in steady state, a second one after something has changed.
+    async fn read(&mut self, answers: &mut Answers, connect: &mut Duration) -> Result<(), Failure> {
+        for _ in 0..ROUNDS {
+            let mut asks = plan(self.known.as_ref(), &self.manner.options);
+            if info(answers).is_none() && !answers.is_empty() {
+                asks = vec![Ask::Info];
+            }
+            asks.retain(|ask| !answers.iter().any(|(asked, _)| asked == ask));
+            if asks.is_empty() {
+                return Ok(());
+            }
+            let replies = self.ask(&asks, connect).await?;
+            let before = answers.len();
+            answers.extend(asks.into_iter().zip(replies));
+            self.learn(answers.get(before..).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// Takes in the latest answers.
+    fn learn(&mut self, latest: &[(Ask, Value)]) -> Result<(), Failure> {
+        for (ask, reply) in latest {
+            if !matches!(ask, Ask::InfoAll | Ask::Info) {
+                self.known.iter_mut().for_each(|known| known.note(ask, reply));
+            } else if let Some(text) = text(reply) {
+                Known::learn(&mut self.known, ask, &Info::parse(&text), Instant::now());
+            } else {
+                match reply::refusal(reply) {
+                    // The short form is worth a try.
+                    None if *ask == Ask::InfoAll => {}
+                    Some(words) if *ask == Ask::InfoAll && words.starts_with("ERR ") => {}
+                    Some(words) => return Err(Failure::Refused(words)),
+                    None => return Err(Failure::Nonsense(self.target.endpoint.clone())),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One round trip. A kept connection may have been closed by the server meanwhile (its `timeout` setting, a restart): then
+    /// a new one is opened, once.
+    async fn ask(&mut self, asks: &[Ask], connect: &mut Duration) -> Result<Vec<Value>, Failure> {
+        let commands = || asks.iter().map(|ask| ask.command(&self.manner.options));
+        if let Some(connection) = &mut self.connection {
+            match connection.ask(commands()).await {
+                Err(Failure::Lost(..)) => self.connection = None,
+                other => return other,
+            }
+        }
+        let start = Instant::now();
+        let connection = Connection::open(&self.target.endpoint).await;
+        *connect += start.elapsed();
+        let connection = self.connection.insert(connection?);
+        let login = self.target.credentials().map_err(Failure::Password)?.map(|(user, password)| {
+            let mut command = Cmd::new();
+            command.arg("AUTH").arg(user).arg(password.reveal());
+            command
+        });
+        let name = self.manner.client_name.then(|| {
+            let mut command = Cmd::new();
+            command.arg(&["CLIENT", "SETNAME", env!("CARGO_PKG_NAME")]);
+            command
+        });
+        let first = [login.is_some(), name.is_some()].into_iter().filter(|sent| *sent).count();
+        let logs_in = login.is_some();
+        let mut replies = connection.ask(login.into_iter().chain(name).chain(commands())).await?;
+        if let Some(words) = replies.first().filter(|_| logs_in).and_then(reply::refusal) {
+            return Err(Failure::Refused(words));
+        }
+        Ok(replies.split_off(first.min(replies.len())))
+    }
+
+    /// Writes all families that the answers hold; whether INFO was among them.
+    fn write(&self, answers: &Answers, out: &mut Samples) -> bool {
+        let Some(text) = info(answers) else { return false };
+        let info = Info::parse(&text);
+        let commands = commands::parse(&info);
+        instance::emit(&info, SystemTime::now(), out);
+        fields::emit(&info, out);
+        commands::emit(&info, &commands, out);
+        replication::emit(&info, out);
+        sentinel::emit(&info, out);
+        let config = self.known.as_ref().and_then(|known| known.config.as_ref());
+        let databases = match info.get("cluster_enabled") {
+            Some("1") => 1,
+            _ => config.and_then(|config| config.databases).unwrap_or(DATABASES),
+        };
+        keyspace::emit(&info, self.manner.empty_databases.then_some(databases), out);
+        if let Some(config) = config {
+            config.emit(out);
+        }
+        for (ask, reply) in answers {
+            match ask {
+                Ask::ClusterInfo => {
+                    let text = reply::text(reply).unwrap_or_default();
+                    Info::parse(&text).fields().for_each(|(name, value)| fields::cluster(name, value, out));
+                }
+                Ask::LatencyLatest => latency::spikes(reply, out),
+                Ask::LatencyHistogram => latency::histograms(reply, &commands, out),
+                Ask::SlowlogLength => slowlog::length(reply, out),
+                Ask::SlowlogLast => slowlog::last(reply, out),
+                Ask::Commandlog(log) => slowlog::commandlog(log, reply, out),
+                Ask::SentinelMasters => sentinel::masters(reply, |master| peers(answers, master), out),
+                Ask::SentinelQuorum(master) => sentinel::quorum(master, reply, out),
+                Ask::InfoAll | Ask::Info | Ask::Config | Ask::CommandlogKnown => {}
+                Ask::SentinelPeers(_) | Ask::SentinelReplicas(_) => {}
+            }
+        }
+        true
+    }
+}
+
+/// The text of INFO among the answers, in its long form if there is one.
+fn info(answers: &[(Ask, Value)]) -> Option<Cow<'_, str>> {
+    let infos = answers.iter().filter(|(ask, _)| matches!(ask, Ask::InfoAll | Ask::Info));
+    infos.filter_map(|(_, reply)| text(reply)).next()
+}
+
+/// A reply that holds at least one field of INFO.
+fn text(reply: &Value) -> Option<Cow<'_, str>> {
+    reply::text(reply).filter(|text| !Info::parse(text).is_empty())
+}
+
+/// What a Sentinel answered about the other Sentinels and the replicas of `master`.
+fn peers<'a>(answers: &'a Answers, master: &str) -> (Option<&'a Value>, Option<&'a Value>) {
+    let find =
+        |wanted: fn(&Ask) -> Option<&str>| answers.iter().find(|(ask, _)| wanted(ask) == Some(master)).map(|(_, reply)| reply);
+    let sentinels = find(|ask| if let Ask::SentinelPeers(master) = ask { Some(master) } else { None });
+    (sentinels, find(|ask| if let Ask::SentinelReplicas(master) = ask { Some(master) } else { None }))
+}

@@ -1,0 +1,217 @@
+//! Redis servers for tests: the real one on a free loopback port, and a stub that answers what a test tells it to.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{free_port, wait_for};
+
+/// A real redis-server with a data folder of its own. Ends with the value.
+pub struct Redis {
+    child: Child,
+    pub port: u16,
+    pub dir: tempfile::TempDir,
+    args: Vec<String>,
+}
+
+impl Redis {
+    /// Starts it without a file of settings, with `args`, and waits until it listens.
+    pub fn start(args: &[&str]) -> Redis {
+        let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let redis = Redis { child: spawn(port, dir.path(), &args), port, dir, args };
+        redis.wait();
+        redis
+    }
+
+    /// Starts it again on the same port after [`stop`](Self::stop).
+    pub fn restart(&mut self) {
+        self.child = spawn(self.port, self.dir.path(), &self.args);
+        self.wait();
+    }
+
+    fn wait(&self) {
+        wait_for("redis-server to listen", Duration::from_secs(20), || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+    }
+
+    pub fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn addr(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Sends one command on a connection of its own and returns what comes back first, as it comes.
+    pub fn send(&self, words: &[&str]) -> String {
+        self.send_all(&[words])
+    }
+
+    /// Sends commands on one connection and returns all that comes back within a moment of silence.
+    pub fn send_all(&self, commands: &[&[&str]]) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut answers = String::new();
+        for words in commands {
+            let mut request = format!("*{}\r\n", words.len());
+            for word in *words {
+                request += &format!("${}\r\n{word}\r\n", word.len());
+            }
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut buffer = vec![0; 64 * 1024];
+            let length = stream.read(&mut buffer).unwrap();
+            answers += &String::from_utf8_lossy(&buffer[..length]);
+        }
+        answers
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn spawn(port: u16, dir: &Path, args: &[String]) -> Child {
+    Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir", dir.to_str().unwrap(), "--save", ""])
+        .args(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server (Debian's package redis-server) is needed for this test")
+}
+
+/// What a stub does with a command.
+pub enum Answer {
+    /// Sends these bytes.
+    Send(Vec<u8>),
+    /// Sends these bytes and closes the connection.
+    SendAndClose(Vec<u8>),
+    /// Sends these bytes again and again for as long as they are taken.
+    Flood(Vec<u8>),
+    /// Says nothing any more.
+    Hang,
+}
+
+/// A server that answers by rule.
+pub struct Stub {
+    pub port: u16,
+    /// Connections accepted, and batches of commands received: a batch is what came between two answers.
+    pub connections: Arc<AtomicUsize>,
+    pub batches: Arc<AtomicUsize>,
+    /// All commands received, words joined by blanks.
+    pub commands: Arc<Mutex<Vec<String>>>,
+}
+
+impl Stub {
+    /// Starts a stub. Its threads end with the test program.
+    pub fn start(rule: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Stub {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stub = Stub {
+            port: listener.local_addr().unwrap().port(),
+            connections: Arc::default(),
+            batches: Arc::default(),
+            commands: Arc::default(),
+        };
+        let (rule, connections) = (Arc::new(rule), stub.connections.clone());
+        let (batches, commands) = (stub.batches.clone(), stub.commands.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                connections.fetch_add(1, Ordering::SeqCst);
+                let (rule, batches, commands) = (rule.clone(), batches.clone(), commands.clone());
+                std::thread::spawn(move || serve(stream, &*rule, &batches, &commands));
+            }
+        });
+        stub
+    }
+
+    /// A stub that answers with the recorded replies of one state of `../shared/fixtures/redis`, and to all else with an error.
+    pub fn recorded(state: &Path) -> Stub {
+        let table = std::fs::read_to_string(state.join("replies.tsv")).unwrap();
+        let lines = table.lines().skip(1).filter_map(|line| line.split_once('\t'));
+        let replies: HashMap<String, Vec<u8>> =
+            lines.map(|(command, file)| (command.to_owned(), std::fs::read(state.join("replies").join(file)).unwrap())).collect();
+        Stub::start(move |command| {
+            let unknown = || b"-ERR unknown command\r\n".to_vec();
+            Answer::Send(replies.get(command).cloned().unwrap_or_else(unknown))
+        })
+    }
+
+    pub fn addr(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub fn batches(&self) -> usize {
+        self.batches.load(Ordering::SeqCst)
+    }
+}
+
+fn serve(mut stream: TcpStream, rule: &dyn Fn(&str) -> Answer, batches: &AtomicUsize, commands: &Mutex<Vec<String>>) {
+    let (mut pending, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        let Ok(length @ 1..) = stream.read(&mut buffer) else { return };
+        pending.extend_from_slice(&buffer[..length]);
+        let mut answers = Vec::new();
+        let mut batch = false;
+        while let Some((command, rest)) = take_command(&pending) {
+            pending = rest;
+            batch = true;
+            commands.lock().unwrap().push(command.clone());
+            match rule(&command) {
+                Answer::Send(bytes) => answers.extend(bytes),
+                Answer::SendAndClose(bytes) => {
+                    answers.extend(bytes);
+                    let _ = stream.write_all(&answers);
+                    return;
+                }
+                Answer::Flood(bytes) => {
+                    let _ = stream.write_all(&answers);
+                    while stream.write_all(&bytes).is_ok() {}
+                    return;
+                }
+                Answer::Hang => {
+                    let _ = stream.write_all(&answers);
+                    while matches!(stream.read(&mut buffer), Ok(1..)) {}
+                    return;
+                }
+            }
+        }
+        batches.fetch_add(usize::from(batch), Ordering::SeqCst);
+        if stream.write_all(&answers).is_err() {
+            return;
+        }
+    }
+}
+
+/// `*2\r\n$4\r\nINFO\r\n$3\r\nALL\r\n` as `INFO ALL`, and what follows it; `None` while it is not whole.
+fn take_command(bytes: &[u8]) -> Option<(String, Vec<u8>)> {
+    let (count, mut rest) = take_number(b'*', bytes)?;
+    let mut words = Vec::new();
+    for _ in 0..count {
+        let (length, word) = take_number(b'$', rest)?;
+        words.push(String::from_utf8_lossy(word.get(..length)?).into_owned());
+        rest = word.get(length + 2..)?;
+    }
+    Some((words.join(" "), rest.to_vec()))
+}
+
+fn take_number(mark: u8, bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
+    assert_eq!(bytes[0], mark, "not a command: {:?}", String::from_utf8_lossy(bytes));
+    Some((std::str::from_utf8(&bytes[1..end]).unwrap().parse().unwrap(), &bytes[end + 2..]))
+}
