@@ -317,6 +317,28 @@ pub fn time(text: &str) -> Option<Duration> {
     if text.is_empty() { None } else { Duration::try_from_secs_f64(total).ok() }
 }
 
+/// An address without the passwords it may hold: `scheme://user:***@host`, `user:***@host`, `password=***`.
+pub fn mask(address: &str) -> String {
+    let mut masked = address.to_owned();
+    if let Some(((user, _), host)) = address.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?, host))) {
+        masked = format!("{user}:***@{host}");
+    }
+    if let Some((scheme, rest)) = address.split_once("://") {
+        let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |end| rest.split_at(end));
+        // The last @ ends the user part: a password may hold one that nobody escaped.
+        if let Some((user, host)) = rest.rsplit_once('@').filter(|_| !authority.contains('@')).or(authority.rsplit_once('@')) {
+            let user = user.split_once(':').map_or(user.to_owned(), |(user, _)| format!("{user}:***"));
+            let path = if authority.contains('@') { path } else { "" };
+            masked = format!("{scheme}://{user}@{host}{path}");
+        }
+    }
+    let lower = masked.to_ascii_lowercase();
+    match lower.find("password=") {
+        Some(at) => format!("{}***", masked.get(..at + "password=".len()).unwrap_or_default()),
+        None => masked,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -347,5 +369,15 @@ mod tests {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "***");
         static FLAG: Flag = Flag::number("n", 1, "").secret();
         assert!(!FLAG.read(vec!["hunter2".into()]).unwrap_err().to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn passwords_in_addresses_are_masked() {
+        assert_eq!(mask("postgresql://u:p@h:5432/db"), "postgresql://u:***@h:5432/db");
+        assert_eq!(mask("redis://:p/w@h:6379"), "redis://:***@h:6379");
+        assert_eq!(mask("host=db user=u password='a b' dbname=x"), "host=db user=u password=***");
+        assert_eq!(mask("postgresql://u@h/db?password=x"), "postgresql://u@h/db?password=***");
+        assert_eq!(mask("localhost:6379"), "localhost:6379");
+        assert_eq!(mask(":p@ss@localhost:6379"), ":***@localhost:6379");
     }
 }

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::config::mask;
 use crate::exposition::Labels;
-use crate::settings::{self, Error, Secret, Settings};
+use crate::settings::{self, Error, Secret, Settings, mask};
 
 use super::address::{Address, Endpoint};
 use super::{ADDR, PASSWORD, PASSWORD_FILE, USER};
