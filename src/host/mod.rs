@@ -3,11 +3,13 @@
 //! A new collector is one file and one line in [`KERNEL`] or [`MOUNTS`]; its flags, its place in `--help` and in
 //! `collect[]` are derived from its [`Entry`].
 
+mod arp;
 mod conntrack;
 mod cpu;
 mod cpuinfo;
 mod cpusys;
 mod diskstats;
+mod entropy;
 mod filefd;
 mod filesystem;
 pub mod filter;
@@ -22,10 +24,13 @@ mod netdev;
 mod netstat;
 mod os;
 mod pressure;
+mod schedstat;
 mod sockstat;
+mod softnet;
 mod stat;
 mod time;
 mod timex;
+mod udp_queues;
 mod uname;
 mod vmstat;
 
@@ -41,22 +46,27 @@ pub static MODULE: Module =
 /// What reads only what the kernel answers at once: one after the other on the thread `host`, as parallel reads of sysfs
 /// contend for the kernel's locks and gain nothing.
 pub static KERNEL: &[&Entry] = &[
+    &arp::ENTRY,
     &conntrack::ENTRY,
     &cpu::ENTRY,
     &diskstats::ENTRY,
+    &entropy::ENTRY,
     &filefd::ENTRY,
     &hwmon::ENTRY,
     &loadavg::ENTRY,
+    &meminfo::ENTRY,
     &netclass::ENTRY,
     &netdev::ENTRY,
     &netstat::ENTRY,
-    &meminfo::ENTRY,
     &os::ENTRY,
     &pressure::ENTRY,
+    &schedstat::ENTRY,
     &sockstat::ENTRY,
+    &softnet::ENTRY,
     &stat::ENTRY,
     &time::ENTRY,
     &timex::ENTRY,
+    &udp_queues::ENTRY,
     &uname::ENTRY,
     &vmstat::ENTRY,
 ];

@@ -4,10 +4,12 @@
 //! open (`pread` on a kept file takes 0.5-0.9 us where opening it by path takes 4-7 us), all text passes through one buffer.
 
 mod addresses;
+mod attributes;
 mod fault;
 mod file;
 mod link_modes;
 mod links;
+mod neighbours;
 pub mod netlink;
 mod patience;
 mod roots;
