@@ -202,3 +202,42 @@ fn between(value: f64, before: f64, after: f64) -> bool {
     let slack = 0.02 * low.abs().max(high.abs()).max(1e-9);
     value.is_nan() && before.is_nan() || (low - slack..=high + slack).contains(&value)
 }
+
+/// What upstream's parser adds to a file's families although nobody wrote it: a summary's sum and count, as 0.
+fn is_made_up(series: &Series) -> bool {
+    let is_sum_or_count = ["_sum", "_count"].iter().any(|suffix| series.name.ends_with(suffix));
+    is_sum_or_count && series.value == 0.0 && series.has(&[("handler", "foo"), ("rule_type", "alerting")])
+}
+
+#[test]
+fn text_files_give_what_upstream_gives() {
+    let folder = fixtures();
+    let texts = folder.path().join("collector/fixtures/textfile");
+    let mut cases = 0;
+    for entry in std::fs::read_dir(&texts).unwrap().map(Result::unwrap) {
+        let file = entry.file_name().into_string().unwrap();
+        let Some(case) = file.strip_suffix(".out") else { continue };
+        let case = if case == "glob_extra_dimension" { "*_extra_dimension" } else { case };
+        let directory = format!("--collector.textfile.directory=fixtures/textfile/{case}");
+        let switches = ["--collector.disable-defaults", "--collector.textfile", directory.as_str()];
+        let all: Vec<&str> = HOST_ONLY.into_iter().chain(switches).collect();
+        let agent = Agent::start_in(folder.path().join("collector").to_str().unwrap(), &all, &[]);
+        let ours = agent.scrape("/metrics/node");
+        let theirs = parse(&std::fs::read_to_string(entry.path()).unwrap()).unwrap();
+        let identities = |page: &Exposition| -> BTreeMap<String, String> {
+            let own =
+                |name: &str| name.starts_with("node_textfile_") || !(name.starts_with("node_") || name.starts_with("stack_"));
+            let agents = |name: &str| name.starts_with("process_") || name.starts_with("promhttp_");
+            let series = page.series.iter().filter(|series| own(&series.name) && !agents(&series.name) && !is_made_up(series));
+            let value = |series: &Series| {
+                if series.name == "node_textfile_mtime_seconds" { String::new() } else { series.value.to_string() }
+            };
+            series
+                .map(|series| (text_of(series), format!("{} {}", page.types[page.family(&series.name)], value(series))))
+                .collect()
+        };
+        similar_asserts::assert_eq!(identities(&ours), identities(&theirs), "{case}");
+        cases += 1;
+    }
+    assert!(cases >= 12, "only {cases} cases");
+}

@@ -14,10 +14,12 @@ mod family;
 mod labels;
 mod number;
 mod page;
+mod parse;
 mod samples;
 
 pub use family::{Family, Kind};
 pub use labels::Labels;
 pub use number::{Value, from_i64, from_u64, from_usize};
 pub use page::{Cursor, Page};
+pub use parse::{BadText, ParsedFamily, ParsedSample, is_label_name, is_metric_name, parse};
 pub use samples::{Rows, Samples};

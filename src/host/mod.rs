@@ -13,6 +13,7 @@ mod entropy;
 mod filefd;
 mod filesystem;
 pub mod filter;
+mod glob;
 mod hwmon;
 mod hwmon_chips;
 mod loadavg;
@@ -28,6 +29,7 @@ mod schedstat;
 mod sockstat;
 mod softnet;
 mod stat;
+mod textfile;
 mod time;
 mod timex;
 mod udp_queues;
@@ -72,7 +74,7 @@ pub static KERNEL: &[&Entry] = &[
 ];
 
 /// What touches mounted file systems: on a thread of its own, since a mount may hang.
-pub static MOUNTS: &[&Entry] = &[&filesystem::ENTRY];
+pub static MOUNTS: &[&Entry] = &[&filesystem::ENTRY, &textfile::ENTRY];
 
 static DISABLE_DEFAULTS: Flag =
     Flag::switch("collector.disable-defaults", false, "Switch off every host collector that is not named by a flag of its own.");
