@@ -1,0 +1,148 @@
+"""Measures exporters side by side; benches/compare starts them and calls this.
+
+measure.py scrapes COUNT INTERVAL NAME=PID=URL...   the first one against all others together
+measure.py start COUNT URL COMMAND...               from starting COMMAND to its first answered scrape
+
+CPU time is the process' own clock over the whole run, idle times and ended threads included, divided by the scrapes.
+"""
+
+import gzip
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+CPU_SHARE, RSS_MIB, START_MS = 1 / 5, 15, 150
+
+
+def cpu_seconds(pid):
+    """clock_getcpuclockid(3) in Python: the clock of another process, in nanoseconds."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def memory_mib(pid):
+    with open(f"/proc/{pid}/status") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    return [int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM")]
+
+
+def fetch(url):
+    """A scrape as Prometheus asks for it: seconds, page, bytes sent."""
+    request = urllib.request.Request(
+        url, headers={"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "gzip"}
+    )
+    start = time.perf_counter()
+    with urllib.request.urlopen(request, timeout=60) as response:
+        body, packed = response.read(), response.headers.get("Content-Encoding") == "gzip"
+    seconds = time.perf_counter() - start
+    return seconds, gzip.decompress(body) if packed else body, len(body)
+
+
+def series_of(page):
+    return sum(1 for line in page.splitlines() if line and not line.startswith(b"#"))
+
+
+class Target:
+    def __init__(self, text):
+        self.name, pid, self.url = text.split("=", 2)
+        self.pid, self.seconds = int(pid), []
+
+    def begin(self):
+        for _ in range(3):
+            fetch(self.url)
+        self.cpu = cpu_seconds(self.pid)
+
+    def scrape(self):
+        seconds, page, self.sent = fetch(self.url)
+        self.seconds.append(seconds)
+        self.series, self.bytes = series_of(page), len(page)
+
+    def end(self):
+        self.cpu = (cpu_seconds(self.pid) - self.cpu) * 1000 / len(self.seconds)
+        self.rss, self.peak = memory_mib(self.pid)
+        ordered = sorted(self.seconds)
+        self.p50 = statistics.median(ordered) * 1000
+        self.p99 = ordered[math.ceil(len(ordered) * 0.99) - 1] * 1000
+
+
+def row(name, series, size, sent, p50, p99, cpu, rss, peak):
+    return f"| {name} | {series} | {size} | {sent} | {p50:.1f} | {p99:.1f} | {cpu:.1f} | {rss:.1f} | {peak:.1f} |"
+
+
+def row_of(target):
+    return row(target.name, target.series, target.bytes, target.sent, target.p50, target.p99, target.cpu, target.rss, target.peak)
+
+
+def verdict(what, value, unit, limit):
+    met = "met" if value <= limit else "MISSED"
+    print(f"{what}: {value:.3g}{unit}, at most {limit:.3g}{unit} wanted: {met}")
+    return value <= limit
+
+
+def scrapes(count, interval, targets):
+    for target in targets:
+        target.begin()
+    begin = time.monotonic()
+    for number in range(count):
+        # Interleaved, so that whatever else the machine does hits all alike.
+        for target in targets:
+            target.scrape()
+        time.sleep(max(0.0, begin + (number + 1) * interval - time.monotonic()))
+    for target in targets:
+        target.end()
+    ours, others = targets[0], targets[1:]
+    total = {
+        name: sum(getattr(target, name) for target in others) for name in ("series", "bytes", "sent", "cpu", "rss", "peak")
+    }
+    slowest = {name: max(getattr(target, name) for target in others) for name in ("p50", "p99")}
+    print("| | series | page bytes | sent bytes | p50 ms | p99 ms | CPU ms a scrape | RSS MiB | peak MiB |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for target in others:
+        print(row_of(target))
+    print(row("all of these (the slowest's latency)", total["series"], total["bytes"], total["sent"], slowest["p50"], slowest["p99"],
+              total["cpu"], total["rss"], total["peak"]))
+    print(row_of(ours))
+    print()
+    met = verdict("CPU time, share of theirs", ours.cpu / total["cpu"], "", CPU_SHARE)
+    return verdict("resident memory", ours.rss, " MiB", RSS_MIB) and met
+
+
+def start(count, url, command):
+    times = []
+    for _ in range(count):
+        begin = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while True:
+                try:
+                    _, page, _ = fetch(url)
+                    break
+                except (urllib.error.URLError, ConnectionError):
+                    if process.poll() is not None or time.perf_counter() - begin > 30:
+                        sys.exit(f"{command[0]} does not answer")
+                    time.sleep(0.001)
+            times.append((time.perf_counter() - begin) * 1000)
+        finally:
+            process.terminate()
+            process.wait()
+        for sign in (b"\nnode_boot_time_seconds ", b"\ncontainer_last_seen{", b"\npg_up 1\n", b"\nredis_up 1\n"):
+            if sign not in page:
+                sys.exit(f"the first page lacks {sign.decode().strip()}")
+    print(f"start to first answered scrape: {min(times):.0f} to {max(times):.0f} ms")
+    return verdict("start, median", statistics.median(times), " ms", START_MS)
+
+
+def main():
+    mode, count, *rest = sys.argv[1:]
+    if mode == "scrapes":
+        met = scrapes(int(count), float(rest[0]), [Target(text) for text in rest[1:]])
+    else:
+        met = start(int(count), rest[0], rest[1:])
+    sys.exit(0 if met else 1)
+
+
+main()
