@@ -13,14 +13,15 @@ use super::target::Target;
 
 /// Where servers usually listen, the most likely place first.
 const TCP: (&str, u16) = ("127.0.0.1", 6379);
-const SOCKETS: [&str; 7] = [
+///
+/// Not in /tmp, where any user could put up a server of his own making.
+const SOCKETS: [&str; 6] = [
     "/run/redis/redis-server.sock",
     "/run/redis/redis.sock",
     "/run/valkey/valkey.sock",
     "/run/valkey/valkey-server.sock",
     "/var/run/redis/redis-server.sock",
     "/var/run/redis/redis.sock",
-    "/tmp/redis.sock",
 ];
 
 /// How often the places are looked at.

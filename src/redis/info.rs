@@ -7,19 +7,14 @@ pub(super) struct Info<'a> {
 }
 
 impl<'a> Info<'a> {
-    /// ```text
-    /// # Clients
-    /// connected_clients:9
-    /// ```
-    /// Section headings, empty lines and lines without a colon are skipped. Lines end in CRLF.
+    /// Cuts a text into its fields.
     pub(super) fn parse(text: &'a str) -> Self {
-        let fields = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(':'));
-        Info { fields: fields.map(|(name, value)| (name, value.trim_end())).collect() }
+        Info { fields: fields(text).collect() }
     }
 
-    /// Whether there is no field at all: not an answer to INFO.
-    pub(super) fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+    /// Whether a text has any field at all: if not, it is no answer to INFO.
+    pub(super) fn is(text: &str) -> bool {
+        fields(text).next().is_some()
     }
 
     /// All fields.
@@ -44,6 +39,16 @@ impl<'a> Info<'a> {
             Some((rest.parse().ok().filter(|_| digits)?, value))
         })
     }
+}
+
+/// ```text
+/// # Clients
+/// connected_clients:9
+/// ```
+/// Section headings, empty lines and lines without a colon are skipped. Lines end in CRLF.
+fn fields(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim_end()))
 }
 
 /// The value of `name` in a list `keys=3,expires=0`.
@@ -80,7 +85,7 @@ mod tests {
         assert_eq!(info.get("config_file"), Some(""));
         assert_eq!(info.get("nonsense"), None);
         assert_eq!(info.numbered("db").collect::<Vec<_>>(), [(0, "keys=3,expires=1,avg_ttl=10,subexpiry=0"), (11, "keys=1")]);
-        assert!(Info::parse("<html>").is_empty());
+        assert!(Info::is(TEXT) && !Info::is("<html>") && !Info::is(""));
     }
 
     #[test]

@@ -130,9 +130,10 @@ impl Server {
         let connection = Connection::open(&self.target.endpoint).await;
         *connect += start.elapsed();
         let connection = self.connection.insert(connection?);
-        let login = self.target.credentials().map_err(Failure::Password)?.map(|(user, password)| {
+        let credentials = self.target.credentials().map_err(Failure::Password)?;
+        let login = credentials.as_ref().map(|(user, password)| {
             let mut command = Cmd::new();
-            command.arg("AUTH").arg(user).arg(password.reveal());
+            command.arg("AUTH").arg(*user).arg(password.reveal());
             command
         });
         let name = self.manner.client_name.then(|| {
@@ -140,11 +141,11 @@ impl Server {
             command.arg(&["CLIENT", "SETNAME", env!("CARGO_PKG_NAME")]);
             command
         });
-        let first = [login.is_some(), name.is_some()].into_iter().filter(|sent| *sent).count();
-        let logs_in = login.is_some();
+        let first = usize::from(login.is_some()) + usize::from(name.is_some());
         let mut replies = connection.ask(login.into_iter().chain(name).chain(commands())).await?;
-        if let Some(words) = replies.first().filter(|_| logs_in).and_then(reply::refusal) {
-            return Err(Failure::Refused(words));
+        if let (Some((_, password)), Some(words)) = (credentials, replies.first().and_then(reply::refusal)) {
+            // Some servers quote what they were sent.
+            return Err(Failure::Refused(words.replace(password.reveal(), "***")));
         }
         Ok(replies.split_off(first.min(replies.len())))
     }
@@ -197,7 +198,7 @@ fn info(answers: &[(Ask, Value)]) -> Option<Cow<'_, str>> {
 
 /// A reply that holds at least one field of INFO.
 fn text(reply: &Value) -> Option<Cow<'_, str>> {
-    reply::text(reply).filter(|text| !Info::parse(text).is_empty())
+    reply::text(reply).filter(|text| Info::is(text))
 }
 
 /// What a Sentinel answered about the other Sentinels and the replicas of `master`.
@@ -206,4 +207,78 @@ fn peers<'a>(answers: &'a Answers, master: &str) -> (Option<&'a Value>, Option<&
         |wanted: fn(&Ask) -> Option<&str>| answers.iter().find(|(ask, _)| wanted(ask) == Some(master)).map(|(_, reply)| reply);
     let sentinels = find(|ask| if let Ask::SentinelPeers(master) = ask { Some(master) } else { None });
     (sentinels, find(|ask| if let Ask::SentinelReplicas(master) = ask { Some(master) } else { None }))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::address::Endpoint;
+    use super::*;
+
+    fn server() -> Server {
+        let options = Options { config_command: Some("CONFIG".to_owned()), latencies: true };
+        let manner = Manner { options, client_name: true, empty_databases: true, timeout: Duration::from_secs(1) };
+        Server::new(Target::found(Endpoint::Tcp("localhost".to_owned(), 6379)), manner)
+    }
+
+    /// Lines as a server writes them, and what may become of them.
+    fn line() -> impl Strategy<Value = String> {
+        let name = "(cmdstat_|errorstat_|latency_percentiles_usec_|db|slave|master|master_|master_1_|cluster_|io_thread_|used_active_time_io_thread_|)\
+            (get|config\\|set|[0-9]{1,12}|host|port|link_status|enabled|state|[a-z_{}\"|-]{0,6})";
+        let value = "((calls|usec|p50|p|keys|expires|avg_ttl|subexpiry|name|address|status|ip|port|state|offset|lag|count)?=?[-0-9.a-z\"\\\\]{0,8},?){0,8}";
+        prop_oneof![
+            (name, value).prop_map(|(name, value)| format!("{name}:{value}")),
+            Just("run_id:a".to_owned()),
+            Just("sentinel_masters:1".to_owned()),
+            any::<String>(),
+        ]
+    }
+
+    /// Replies of every shape.
+    fn reply() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Nil),
+            any::<i64>().prop_map(Value::Int),
+            "(calls|histogram_usec|name|ip|port|flags|databases|client-output-buffer-limit|maxmemory|[0-9]{1,20}|.{0,5})"
+                .prop_map(|text| Value::BulkString(text.into_bytes())),
+            any::<Vec<u8>>().prop_map(Value::BulkString),
+            any::<String>().prop_map(Value::SimpleString),
+            Just(redis::parse_redis_value(b"-ERR unknown\r\n").unwrap()),
+        ];
+        leaf.prop_recursive(4, 64, 8, |inner| proptest::collection::vec(inner, 0..8).prop_map(Value::Array))
+    }
+
+    fn every_ask() -> Vec<Ask> {
+        let mut asks = vec![Ask::Config, Ask::ClusterInfo, Ask::LatencyLatest, Ask::LatencyHistogram, Ask::SlowlogLength];
+        asks.extend([Ask::SlowlogLast, Ask::CommandlogKnown, Ask::SentinelMasters, Ask::Commandlog("slow")]);
+        asks.extend([Ask::SentinelQuorum, Ask::SentinelPeers, Ask::SentinelReplicas].map(|ask| ask("get".to_owned())));
+        asks
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_answers_make_a_page(lines in proptest::collection::vec(line(), 0..40), replies in proptest::collection::vec(reply(), 12)) {
+            let mut answers = vec![(Ask::InfoAll, Value::BulkString(lines.join("\r\n").into_bytes()))];
+            answers.extend(every_ask().into_iter().zip(replies));
+            let (mut server, mut out) = (server(), Samples::new());
+            let _ = server.learn(&answers);
+            let _ = plan(server.known.as_ref(), &server.manner.options);
+            server.write(&answers, &mut out);
+            let page = String::from_utf8(crate::exposition::Page::new(vec![out]).to_vec()).unwrap();
+            for line in page.lines().filter(|line| !line.starts_with("# ")) {
+                let (series, value) = line.rsplit_once(' ').unwrap();
+                prop_assert!(series.starts_with("redis_"), "{line:?}");
+                prop_assert!(value.parse::<f64>().is_ok(), "{line:?}");
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_an_answer_or_none(bytes: Vec<u8>) {
+            let mut server = server();
+            let _ = server.learn(&[(Ask::InfoAll, Value::BulkString(bytes))]);
+        }
+    }
 }
