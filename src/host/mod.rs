@@ -4,11 +4,14 @@
 //! `collect[]` are derived from its [`Entry`].
 
 mod arp;
+mod bonding;
 mod conntrack;
 mod cpu;
+mod cpufreq;
 mod cpuinfo;
 mod cpusys;
 mod diskstats;
+mod dmi;
 mod entropy;
 mod filefd;
 mod filesystem;
@@ -26,10 +29,12 @@ mod netstat;
 mod os;
 mod pressure;
 mod schedstat;
+mod selinux;
 mod sockstat;
 mod softnet;
 mod stat;
 mod textfile;
+mod thermal_zone;
 mod time;
 mod timex;
 mod udp_queues;
@@ -49,9 +54,12 @@ pub static MODULE: Module =
 /// contend for the kernel's locks and gain nothing.
 pub static KERNEL: &[&Entry] = &[
     &arp::ENTRY,
+    &bonding::ENTRY,
     &conntrack::ENTRY,
     &cpu::ENTRY,
+    &cpufreq::ENTRY,
     &diskstats::ENTRY,
+    &dmi::ENTRY,
     &entropy::ENTRY,
     &filefd::ENTRY,
     &hwmon::ENTRY,
@@ -63,9 +71,11 @@ pub static KERNEL: &[&Entry] = &[
     &os::ENTRY,
     &pressure::ENTRY,
     &schedstat::ENTRY,
+    &selinux::ENTRY,
     &sockstat::ENTRY,
     &softnet::ENTRY,
     &stat::ENTRY,
+    &thermal_zone::ENTRY,
     &time::ENTRY,
     &timex::ENTRY,
     &udp_queues::ENTRY,

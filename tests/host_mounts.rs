@@ -1,0 +1,119 @@
+//! A file system that stops answering: it costs its own lines, no scrape's time, and one thread.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+
+mod support;
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use support::exposition::Exposition;
+use support::{Agent, signal, wait_for};
+
+/// A FUSE file system, in a mount namespace of its own: nobody else on the machine shall hang at it.
+struct Fuse {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Fuse {
+    fn mount() -> Fuse {
+        let folder = tempfile::tempdir().unwrap();
+        let [source, point] = ["source", "point"].map(|name| folder.path().join(name));
+        for path in [&source, &point] {
+            std::fs::create_dir(path).unwrap();
+        }
+        let found = Command::new("bindfs").arg("--version").output();
+        assert!(found.is_ok(), "this test needs Debian's package bindfs, which is not installed");
+        let mut command = Command::new("unshare");
+        let child = command.args(["--mount", "bindfs", "-f"]).args([&source, &point]).spawn().unwrap();
+        let fuse = Fuse { child, folder };
+        let mountinfo = format!("/proc/{}/mountinfo", fuse.child.id());
+        let mounted = || std::fs::read_to_string(&mountinfo).is_ok_and(|text| text.contains(point.to_str().unwrap()));
+        wait_for("bindfs mounts (is /dev/fuse there?)", Duration::from_secs(20), mounted);
+        // The source is on the same file system as the folder, so this also waits until statfs is answered.
+        wait_for("bindfs answers", Duration::from_secs(20), || {
+            nix::sys::statfs::statfs(&fuse.root().join(point.strip_prefix("/").unwrap())).is_ok()
+        });
+        fuse
+    }
+
+    fn root(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.child.id()))
+    }
+
+    /// A /proc in which process 1 sees this file system.
+    fn proc(&self) -> PathBuf {
+        let proc = self.folder.path().join("proc");
+        std::fs::create_dir_all(proc.join("1")).unwrap();
+        symlink(format!("/proc/{}/mountinfo", self.child.id()), proc.join("1/mountinfo")).unwrap();
+        proc
+    }
+
+    fn point(&self) -> String {
+        self.folder.path().join("point").to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Fuse {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn open_files(agent: &Agent) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", agent.pid())).unwrap().count()
+}
+
+fn threads(agent: &Agent) -> usize {
+    std::fs::read_dir(format!("/proc/{}/task", agent.pid())).unwrap().count()
+}
+
+fn error_of(page: &Exposition, point: &str) -> (f64, String) {
+    let found: Vec<_> = page.all("node_filesystem_device_error").filter(|series| series.has(&[("mountpoint", point)])).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    (found[0].value, found[0].labels["device_error"].clone())
+}
+
+fn path(flag: &str, path: &Path) -> String {
+    format!("--path.{flag}={}", path.display())
+}
+
+#[test]
+fn a_stopped_file_system_costs_no_scrape_and_one_thread() {
+    let fuse = Fuse::mount();
+    let paths = [path("procfs", &fuse.proc()), path("rootfs", &fuse.root())];
+    let switches = ["--no-containers", "--no-postgres", "--no-redis", "--collector.disable-defaults", "--collector.filesystem"];
+    let arguments: Vec<&str> = switches.into_iter().chain(paths.iter().map(String::as_str)).collect();
+    let (agent, point) = (Agent::start(&arguments, &[]), fuse.point());
+    let sizes = |page: &Exposition| page.all("node_filesystem_size_bytes").count();
+
+    let healthy = agent.scrape("/metrics/node");
+    assert_eq!(error_of(&healthy, &point), (0.0, String::new()));
+    let threads_before = threads(&agent);
+
+    signal(fuse.child.id(), "STOP");
+    let mut longest = Duration::ZERO;
+    for _ in 0..100 {
+        let start = Instant::now();
+        let page = agent.scrape("/metrics/node");
+        longest = longest.max(start.elapsed());
+        assert_eq!(error_of(&page, &point), (1.0, "mountpoint timeout".to_owned()));
+        assert_eq!(sizes(&page), sizes(&healthy) - 1, "other mounts are shown as before");
+        assert_eq!(page.value("node_scrape_collector_success", &[("collector", "filesystem")]), Some(1.0));
+    }
+    println!("100 scrapes, the longest took {longest:?}");
+    assert!(longest < Duration::from_secs(1), "a scrape took {longest:?}");
+    assert_eq!(threads(&agent), threads_before + 1, "one thread waits");
+    let settled = open_files(&agent);
+    for _ in 0..20 {
+        agent.scrape("/metrics/node");
+    }
+    wait_for("open files are as before", Duration::from_secs(5), || open_files(&agent) <= settled);
+
+    signal(fuse.child.id(), "CONT");
+    wait_for("the recovery is noticed", Duration::from_secs(10), || error_of(&agent.scrape("/metrics/node"), &point).0 == 0.0);
+    wait_for("the thread ends", Duration::from_secs(10), || threads(&agent) == threads_before);
+}
