@@ -12,6 +12,7 @@ mod cpuinfo;
 mod cpusys;
 mod diskstats;
 mod dmi;
+mod edac;
 mod entropy;
 mod filefd;
 mod filesystem;
@@ -20,14 +21,18 @@ mod glob;
 mod hwmon;
 mod hwmon_chips;
 mod loadavg;
+mod mdadm;
 mod meminfo;
 mod mounts;
 mod netclass;
 mod netclass_files;
 mod netdev;
 mod netstat;
+mod nvme;
 mod os;
+mod powersupplyclass;
 mod pressure;
+mod rapl;
 mod schedstat;
 mod selinux;
 mod sockstat;
@@ -40,6 +45,7 @@ mod timex;
 mod udp_queues;
 mod uname;
 mod vmstat;
+mod watchdog;
 
 use crate::exposition::Samples;
 use crate::scrape::{Collector, Entry, Module, Part, Source, Sources};
@@ -60,16 +66,21 @@ pub static KERNEL: &[&Entry] = &[
     &cpufreq::ENTRY,
     &diskstats::ENTRY,
     &dmi::ENTRY,
+    &edac::ENTRY,
     &entropy::ENTRY,
     &filefd::ENTRY,
     &hwmon::ENTRY,
     &loadavg::ENTRY,
+    &mdadm::ENTRY,
     &meminfo::ENTRY,
     &netclass::ENTRY,
     &netdev::ENTRY,
     &netstat::ENTRY,
+    &nvme::ENTRY,
     &os::ENTRY,
+    &powersupplyclass::ENTRY,
     &pressure::ENTRY,
+    &rapl::ENTRY,
     &schedstat::ENTRY,
     &selinux::ENTRY,
     &sockstat::ENTRY,
@@ -81,6 +92,7 @@ pub static KERNEL: &[&Entry] = &[
     &udp_queues::ENTRY,
     &uname::ENTRY,
     &vmstat::ENTRY,
+    &watchdog::ENTRY,
 ];
 
 /// What touches mounted file systems: on a thread of its own, since a mount may hang.

@@ -1,5 +1,6 @@
 //! node_exporter as an oracle: its end-to-end test data, and Debian's binary on this machine.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -59,9 +60,20 @@ impl Reference {
             .stderr(Stdio::null())
             .spawn()
             .expect("this test compares with Debian's package prometheus-node-exporter, which is not installed");
-        let reference = Reference { child, port };
-        wait_for("node_exporter listens", Duration::from_secs(20), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let mut reference = Reference { child, port };
+        wait_for("node_exporter listens", Duration::from_secs(20), || {
+            assert_eq!(reference.child.try_wait().unwrap(), None, "node_exporter refused {arguments:?}");
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
         reference
+    }
+
+    /// The collectors of that version, 1.5.0.
+    pub fn collectors() -> BTreeSet<String> {
+        let help = Command::new("prometheus-node-exporter").arg("--help").output();
+        let help = help.expect("this test compares with Debian's package prometheus-node-exporter, which is not installed");
+        let text = String::from_utf8([help.stdout, help.stderr].concat()).unwrap();
+        text.split_whitespace().filter_map(|word| word.strip_prefix("--collector.").map(str::to_owned)).collect()
     }
 
     pub fn scrape(&self) -> Exposition {
