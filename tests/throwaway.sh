@@ -4,6 +4,7 @@
 #   install_packages NAME...   installs what is missing, without starting a service
 #   require_rust               a Rust toolchain that can build this package, or a message and exit 1
 #   start_docker               a Docker daemon of its own: sets $docker_host, and an image busybox:test to run
+#   fetch_cadvisor             cAdvisor 0.38.7 of Debian 11 below target/: sets $cadvisor
 #   on_exit COMMAND...         runs COMMAND when the caller ends, last registered first
 #
 # $scratch is a folder that goes away at the end. It is not below target/, since a socket's path may have 107 bytes only.
@@ -117,4 +118,20 @@ import_busybox() {
   find "$root/bin" -type l -exec ln -sfn busybox {} \;
   tar -C "$root" -c . | docker -H "$docker_host" import - busybox:test >/dev/null
   rm -rf "$root"
+}
+
+# Debian 12 has no cAdvisor. apt's own lists stay as they are.
+fetch_cadvisor() {
+  local folder=$PWD/target/cadvisor mirror
+  cadvisor=$folder/unpacked/usr/bin/cadvisor
+  [[ ! -x $cadvisor ]] || return 0
+  mkdir -p "$folder"/{lists/partial,archives/partial,parts}
+  mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1)
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian} bullseye main" \
+    >"$folder/sources.list"
+  local apt=(apt-get -q -o "Dir::Etc::SourceList=$folder/sources.list" -o "Dir::Etc::SourceParts=$folder/parts"
+    -o "Dir::State::Lists=$folder/lists" -o "Dir::Cache::Archives=$folder/archives"
+    -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root)
+  (cd "$folder" && "${apt[@]}" update && "${apt[@]}" download cadvisor && dpkg-deb -x cadvisor_*.deb unpacked) \
+    >"$folder/log" 2>&1 || { tail -n 5 "$folder/log" >&2; fail "cannot fetch Debian 11's cadvisor"; }
 }

@@ -9,6 +9,7 @@
     unreachable_pub
 )]
 
+pub mod docker;
 pub mod exposition;
 pub mod node;
 pub mod postgres;

@@ -84,8 +84,8 @@ pub(crate) struct Cgroup<T> {
     pub id: String,
     /// When it was made, in seconds since 1970. The kernel does not tell; this is the oldest mark that was seen of it.
     pub created: i64,
-    /// Grows with the order in which cgroups are made.
-    pub order: u64,
+    /// Grows with the order in which cgroups of a tree are made.
+    pub order: (usize, u64),
     /// This scrape's numbers.
     pub stats: Stats,
     /// Set by [`Cgroups::choose_pids`].
@@ -197,7 +197,7 @@ impl<T> Cgroup<T> {
         Cgroup {
             id,
             created: i64::MAX,
-            order: u64::MAX,
+            order: (usize::MAX, u64::MAX),
             stats: Stats::default(),
             pid: None,
             entity,
@@ -218,7 +218,7 @@ impl<T> Cgroup<T> {
         }
         let files = std::iter::repeat_with(|| None).take(tree.attributes.len()).collect();
         self.places.push(Place { tree: index, inode, seen: scrape, files, procs: None, absent: 0 });
-        self.order = self.order.min(inode);
+        self.order = self.order.min((index, inode));
         self.created = self.created.min(oldest_mark(tree, path));
     }
 

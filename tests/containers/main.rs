@@ -1,0 +1,12 @@
+//! Containers: the real binary over trees of our own making, over a real Docker daemon, and beside cAdvisor.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod contract;
+mod engine;
+mod faults;
+mod parity;
+
+mod trees;
