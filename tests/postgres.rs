@@ -3,11 +3,8 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use support::Agent;
-use support::exposition::{self, Exposition};
-use support::postgres::Postgres;
+use support::postgres::{Postgres, fixture, furnish, shape};
 
 /// Only this part.
 const ONLY: [&str; 3] = ["--no-host", "--no-containers", "--no-redis"];
@@ -18,42 +15,11 @@ fn agent(server: &Postgres, database: &str) -> Agent {
     Agent::start(&ONLY, &[("DATA_SOURCE_NAME", &server.dsn(database))])
 }
 
-/// A server with something of everything: two databases, tables, slots.
+/// A server with something of everything.
 fn furnished() -> Postgres {
     let server = Postgres::start(&["wal_level=logical", "shared_preload_libraries=pg_stat_statements"]);
-    server.sql("postgres", "CREATE DATABASE shop");
-    server.sql(
-        "shop",
-        "CREATE TABLE orders (id int PRIMARY KEY, note text); INSERT INTO orders SELECT i, repeat('x', 100) FROM generate_series(1, 5000) i; \
-         DELETE FROM orders WHERE id % 10 = 0; ANALYZE orders; CREATE TABLE \"odd \"\"name\" (a int)",
-    );
-    server.sql("postgres", "SELECT pg_create_physical_replication_slot('pslot', true)");
-    server.sql("postgres", "SELECT pg_create_logical_replication_slot('lslot', 'test_decoding')");
+    furnish(&server);
     server
-}
-
-/// A page of postgres_exporter, taken from the folder of fixtures. Those pages have no HELP.
-fn fixture(name: &str) -> Exposition {
-    let text = std::fs::read_to_string(support::shared("fixtures/postgres").join(name)).unwrap();
-    let mut page = String::new();
-    for line in text.lines().filter(|line| !line.starts_with("# HELP")) {
-        if let Some(family) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split(' ').next()) {
-            page += &format!("# HELP {family} .\n");
-        }
-        page += &format!("{line}\n");
-    }
-    exposition::parse(&page).unwrap()
-}
-
-/// Type and sets of label names by family, of the `pg_*` families.
-fn shape(page: &Exposition) -> BTreeMap<String, (String, BTreeSet<Vec<String>>)> {
-    let mut shape: BTreeMap<String, (String, BTreeSet<Vec<String>>)> = BTreeMap::new();
-    for series in page.series.iter().filter(|series| series.name.starts_with("pg_")) {
-        let family = page.family(&series.name).to_owned();
-        let entry = shape.entry(family.clone()).or_insert_with(|| (page.types[&family].clone(), BTreeSet::new()));
-        entry.1.insert(series.labels.keys().cloned().collect());
-    }
-    shape
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! A throw-away PostgreSQL: own data folder, own socket folder, free loopback port, ended by process id.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{free_port, signal, wait_for};
+use super::exposition::{self, Exposition};
+use super::{free_port, shared, signal, wait_for};
 
 /// Where Debian 12 has its server.
 pub const DEBIAN: &str = "/usr/lib/postgresql/15/bin";
@@ -160,10 +163,10 @@ impl Postgres {
         self.sql("postgres", "SHOW server_version_num").parse::<u32>().unwrap() / 10_000
     }
 
-    /// A session that stays open: send it SQL through its standard input.
-    pub fn session(&self, database: &str) -> Child {
+    /// A session that stays open.
+    pub fn session(&self, database: &str) -> Session {
         let mut psql = self.psql(database);
-        psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+        Session(psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
     }
 
     /// The connection string of the superuser.
@@ -185,6 +188,30 @@ impl Drop for Postgres {
             signal(child.id(), "CONT");
             self.stop("QUIT");
         }
+    }
+}
+
+/// A psql that waits for more. It ends with the value, and so does its transaction.
+pub struct Session(Child);
+
+impl Session {
+    /// Runs SQL, which must return one line, and waits for that line.
+    pub fn run(&mut self, sql: &str) -> String {
+        writeln!(self.0.stdin.as_mut().unwrap(), "{sql};").unwrap();
+        let (mut line, stdout) = (Vec::new(), self.0.stdout.as_mut().unwrap());
+        while line.last() != Some(&b'\n') {
+            let mut byte = [0];
+            assert_eq!(stdout.read(&mut byte).unwrap(), 1, "the session ended in {sql}");
+            line.push(byte[0]);
+        }
+        String::from_utf8(line).unwrap().trim_end().to_owned()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -214,4 +241,62 @@ fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
+}
+
+/// Fills a server with something of everything: a database with tables and extensions, and slots.
+pub fn furnish(server: &Postgres) {
+    server.sql("postgres", "CREATE DATABASE shop");
+    server.sql(
+        "shop",
+        "CREATE TABLE orders (id int PRIMARY KEY, note text); INSERT INTO orders SELECT i, repeat('x', 100) FROM generate_series(1, 5000) i; \
+         DELETE FROM orders WHERE id % 10 = 0; ANALYZE orders; CREATE TABLE \"odd \"\"name\" (a int); \
+         CREATE EXTENSION pg_stat_statements; CREATE EXTENSION pg_buffercache",
+    );
+    server.sql("shop", "SELECT count(*) FROM orders; SELECT pg_stat_get_live_tuples('orders'::regclass)");
+    server.sql("postgres", "SELECT pg_create_physical_replication_slot('pslot', true)");
+    server.sql("postgres", "SELECT pg_create_logical_replication_slot('lslot', 'test_decoding')");
+}
+
+/// The flags that switch on what is off by default.
+pub fn every_collector() -> Vec<String> {
+    let off = [
+        "buffercache_summary",
+        "database_wraparound",
+        "long_running_transactions",
+        "postmaster",
+        "process_idle",
+        "stat_activity_autovacuum",
+        "stat_checkpointer",
+        "stat_statements",
+        "stat_wal_receiver",
+        "statio_user_indexes",
+    ];
+    off.iter().map(|name| format!("--postgres.collector.{name}")).collect()
+}
+
+/// A page of postgres_exporter, taken from the folder of fixtures. Those pages have no HELP.
+pub fn fixture(name: &str) -> Exposition {
+    let text = std::fs::read_to_string(shared("fixtures/postgres").join(name)).unwrap();
+    let mut page = String::new();
+    for line in text.lines().filter(|line| !line.starts_with("# HELP")) {
+        if let Some(family) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split(' ').next()) {
+            page += &format!("# HELP {family} .\n");
+        }
+        page += &format!("{line}\n");
+    }
+    exposition::parse(&page).unwrap()
+}
+
+/// Type and sets of label names by family.
+pub type Shape = BTreeMap<String, (String, BTreeSet<Vec<String>>)>;
+
+/// The shape of the `pg_*` families.
+pub fn shape(page: &Exposition) -> Shape {
+    let mut shape = Shape::new();
+    for series in page.series.iter().filter(|series| series.name.starts_with("pg_")) {
+        let family = page.family(&series.name).to_owned();
+        let entry = shape.entry(family.clone()).or_insert_with(|| (page.types[&family].clone(), BTreeSet::new()));
+        entry.1.insert(series.labels.keys().cloned().collect());
+    }
+    shape
 }

@@ -1,0 +1,61 @@
+//! `pg_stat_activity`: for how long sessions have been idle, as a histogram for each application and idle state.
+//!
+//! postgres_exporter shows the first of these groups only, and fails where there is none.
+
+use crate::exposition::{Family, Labels, Samples};
+use crate::postgres::collector::{Entry, Server, Statement};
+use crate::postgres::table::Table;
+use crate::settings::Flag;
+use crate::system::Fault;
+
+static IDLE: Family =
+    Family::histogram("pg_process_idle_seconds", "Seconds since pg_stat_activity.state_change of the sessions in an idle state.");
+
+pub(super) static ENTRY: Entry = Entry {
+    name: "process_idle",
+    enabled: Flag::switch("postgres.collector.process_idle", false, "For how long sessions have been idle."),
+    statements: &[Statement::new(|_| Some(SQL.into()), emit)],
+};
+
+/// The upper bounds, in the order of the statement's columns.
+const BOUNDS: [&str; 9] = ["1", "2", "5", "15", "30", "60", "90", "120", "300"];
+
+const SQL: &str = "SELECT application_name, state, count(*), sum(age), count(*) FILTER (WHERE age <= 1), \
+    count(*) FILTER (WHERE age <= 2), count(*) FILTER (WHERE age <= 5), count(*) FILTER (WHERE age <= 15), \
+    count(*) FILTER (WHERE age <= 30), count(*) FILTER (WHERE age <= 60), count(*) FILTER (WHERE age <= 90), \
+    count(*) FILTER (WHERE age <= 120), count(*) FILTER (WHERE age <= 300) FROM (SELECT application_name, state, \
+    greatest(extract(epoch FROM now() - state_change), 0) AS age FROM pg_stat_activity WHERE state LIKE 'idle%') a GROUP BY 1, 2";
+
+fn emit(_: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
+    let mut family = out.family(&IDLE);
+    for row in table.rows() {
+        let labels = Labels::of(&[("application_name", row.label(0)), ("state", row.label(1))]);
+        let count = row.number(2).unwrap_or(0.0);
+        for (at, bound) in BOUNDS.iter().enumerate() {
+            family.line("_bucket", &labels, &[("le", bound)], row.number(4 + at).unwrap_or(0.0));
+        }
+        family.line("_bucket", &labels, &[("le", "+Inf")], count);
+        family.line("_sum", &labels, &[], row.number(3).unwrap_or(0.0));
+        family.line("_count", &labels, &[], count);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::testing::text;
+
+    #[test]
+    fn buckets_add_up() {
+        let mut row = [Some("3"); 13];
+        row[..5].copy_from_slice(&[Some("app"), Some("idle"), Some("4"), Some("310.5"), Some("1")]);
+        let text = text(|out| emit(&Server::default(), &Table::of(&[row]), out));
+        assert_eq!(text.lines().count(), 12);
+        let labels = "application_name=\"app\",state=\"idle\"";
+        assert!(text.contains(&format!("pg_process_idle_seconds_bucket{{{labels},le=\"1\"}} 1\n")), "{text}");
+        assert!(text.contains(&format!("pg_process_idle_seconds_bucket{{{labels},le=\"300\"}} 3\n")), "{text}");
+        assert!(text.contains(&format!("pg_process_idle_seconds_bucket{{{labels},le=\"+Inf\"}} 4\n")), "{text}");
+        assert!(text.contains(&format!("pg_process_idle_seconds_sum{{{labels}}} 310.5\n")), "{text}");
+    }
+}
