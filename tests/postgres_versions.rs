@@ -6,7 +6,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use support::postgres::{Postgres, every_collector, fixture, furnish, shape};
+use support::postgres::{Postgres, add_slots, every_collector, fixture, furnish, shape};
 use support::{Agent, wait_for};
 
 /// Only this part.
@@ -25,6 +25,7 @@ fn every_version_has_the_families_of_its_fixture() {
     for (major, bin) in versions() {
         let server = Postgres::start_from(&bin, &["wal_level=logical", "shared_preload_libraries=pg_stat_statements"]);
         furnish(&server);
+        add_slots(&server);
         let mut idle = server.session("shop");
         idle.run("SELECT 1");
         let flags = every_collector();

@@ -72,11 +72,6 @@ impl Postgres {
         self.folder.path().join("data")
     }
 
-    /// The folder of its socket.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// A program of the server's folder, run as a user that it accepts.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.bin.join(program));
@@ -136,15 +131,26 @@ impl Postgres {
         children.split_whitespace().map(|pid| pid.parse().unwrap()).chain([self.pid()]).collect()
     }
 
-    /// psql on the server's socket, as superuser unless told otherwise. Of Debian's package, which reads every version.
+    /// psql as superuser. Of Debian's package, which reads every version.
     pub fn psql(&self, database: &str) -> Command {
         let mut command = Command::new(Path::new(DEBIAN).join("psql"));
         command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").current_dir("/");
         if let Some((user, group)) = server_user() {
             command.uid(user).gid(group);
         }
-        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-p", &self.port.to_string(), "-d", database, "-h"]);
-        command.arg(self.folder.path());
+        command.args([
+            "-XAtq",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "postgres",
+            "-p",
+            &self.port.to_string(),
+            "-d",
+            database,
+            "-h",
+            "127.0.0.1",
+        ]);
         command
     }
 
@@ -243,7 +249,7 @@ fn succeed(command: &mut Command) -> Output {
     output
 }
 
-/// Fills a server with something of everything: a database with tables and extensions, and slots.
+/// Fills a server with something of everything: a database with tables and extensions (shared_preload_libraries=pg_stat_statements).
 pub fn furnish(server: &Postgres) {
     server.sql("postgres", "CREATE DATABASE shop");
     server.sql(
@@ -253,6 +259,10 @@ pub fn furnish(server: &Postgres) {
          CREATE EXTENSION pg_stat_statements; CREATE EXTENSION pg_buffercache",
     );
     server.sql("shop", "SELECT count(*) FROM orders; SELECT pg_stat_get_live_tuples('orders'::regclass)");
+}
+
+/// Adds a slot of each kind, which takes wal_level=logical.
+pub fn add_slots(server: &Postgres) {
     server.sql("postgres", "SELECT pg_create_physical_replication_slot('pslot', true)");
     server.sql("postgres", "SELECT pg_create_logical_replication_slot('lslot', 'test_decoding')");
 }
