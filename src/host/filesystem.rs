@@ -93,7 +93,7 @@ pub(super) static ENTRY: Entry = Entry {
 struct FileSystem {
     mounts: Mounts,
     timeout: Duration,
-    patience: Patience<Place>,
+    patience: Patience<Place, Result<Usage, String>>,
 }
 
 /// What is asked for. The kernel gives a mount's number to no other mount while a call for it is under way.

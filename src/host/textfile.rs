@@ -46,7 +46,7 @@ const LIMIT: u64 = 64 * 1024 * 1024;
 
 struct TextFile {
     folders: Vec<String>,
-    patience: Patience<String>,
+    patience: Patience<String, Vec<Found>>,
     /// What went wrong with which path in the last scrape: told once, until it changes.
     told: BTreeMap<String, String>,
 }

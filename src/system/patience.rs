@@ -4,9 +4,9 @@
 //! asked is named by a key; a key whose call has not come back is not asked again until it has. So at most one thread
 //! ever waits for each key, however many scrapes pass.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// After so long without any answer the calls not yet begun are given to one more helper.
@@ -16,23 +16,25 @@ const SLOW: Duration = Duration::from_millis(50);
 const MOST_STUCK: usize = 64;
 
 /// Makes calls, and remembers which ones did not come back.
-pub struct Patience<K> {
+pub struct Patience<K, T> {
     name: &'static str,
-    stuck: Vec<(Arc<Batch<K>>, usize)>,
+    stuck: Vec<(Arc<Batch<K, T>>, usize)>,
 }
 
-/// The calls of one scrape. Helpers take them in turn.
-struct Batch<K> {
-    calls: Vec<Call<K>>,
+/// The calls of one scrape. Helpers take them in turn, and only the last answer wakes whoever asked.
+struct Batch<K, T> {
+    calls: Vec<Call<K, T>>,
     next: AtomicUsize,
+    waiting: AtomicUsize,
 }
 
-struct Call<K> {
+struct Call<K, T> {
     key: K,
+    answer: Mutex<Option<T>>,
     returned: AtomicBool,
 }
 
-impl<K: PartialEq + Send + Sync + 'static> Patience<K> {
+impl<K: PartialEq + Send + Sync + 'static, T: Send + 'static> Patience<K, T> {
     /// Nothing asked yet; helper threads will be called `name`.
     pub const fn new(name: &'static str) -> Self {
         Patience { name, stuck: Vec::new() }
@@ -40,7 +42,7 @@ impl<K: PartialEq + Send + Sync + 'static> Patience<K> {
 
     /// Calls `call` for each of `keys` and returns the answers in their order by `until`: `None` for a call that was not back
     /// by then, or that is still not back from an earlier time.
-    pub fn ask<T: Send + 'static>(
+    pub fn ask(
         &mut self,
         keys: impl IntoIterator<Item = K>,
         until: Instant,
@@ -51,16 +53,22 @@ impl<K: PartialEq + Send + Sync + 'static> Patience<K> {
         for key in keys {
             if !self.is_stuck(&key) {
                 places.push(answers.len());
-                calls.push(Call { key, returned: AtomicBool::new(false) });
+                calls.push(Call { key, answer: Mutex::new(None), returned: AtomicBool::new(false) });
             }
             answers.push(None);
         }
-        let batch = Arc::new(Batch { calls, next: AtomicUsize::new(0) });
-        self.run(&batch, until, call, |at, answer| {
-            if let Some(place) = places.get(at).and_then(|place| answers.get_mut(*place)) {
-                *place = Some(answer);
+        let batch = Arc::new(Batch { next: AtomicUsize::new(0), waiting: AtomicUsize::new(calls.len()), calls });
+        self.run(&batch, until, call);
+        let begun = batch.close();
+        for (at, (place, call)) in places.into_iter().zip(&batch.calls).enumerate() {
+            let answer = call.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if answer.is_none() && at < begun && batch.is_out(at) {
+                self.stuck.push((batch.clone(), at));
             }
-        });
+            if let Some(place) = answers.get_mut(place) {
+                *place = answer;
+            }
+        }
         answers
     }
 
@@ -73,57 +81,43 @@ impl<K: PartialEq + Send + Sync + 'static> Patience<K> {
         self.stuck.iter().any(|(batch, at)| batch.calls.get(*at).is_some_and(|call| call.key == *key))
     }
 
-    fn run<T: Send + 'static>(
-        &mut self,
-        batch: &Arc<Batch<K>>,
-        until: Instant,
-        call: impl Fn(&K) -> T + Send + Sync + 'static,
-        mut took: impl FnMut(usize, T),
-    ) {
-        let (call, (sender, receiver)) = (Arc::new(call), mpsc::channel());
-        let helper = |helpers: &mut usize| {
-            let (batch, call, sender) = (batch.clone(), call.clone(), sender.clone());
+    /// Returns when all calls are back, or at `until`.
+    fn run(&self, batch: &Arc<Batch<K, T>>, until: Instant, call: impl Fn(&K) -> T + Send + Sync + 'static) {
+        let (call, (done, all_done)) = (Arc::new(call), channel());
+        let mut helpers = 0;
+        let mut help = || {
+            let (batch, call, done) = (batch.clone(), call.clone(), done.clone());
             let thread = std::thread::Builder::new().name(self.name.to_owned()).stack_size(128 * 1024);
-            *helpers += usize::from(thread.spawn(move || batch.work(&*call, &sender)).is_ok());
+            helpers += usize::from(thread.spawn(move || batch.work(&*call, &done)).is_ok());
+            helpers
         };
-        let (mut helpers, mut waiting) = (0, batch.calls.len());
-        while waiting > 0 {
+        let (mut helping, mut before) = (0, usize::MAX);
+        loop {
+            let waiting = batch.waiting.load(Ordering::Acquire);
             let left = until.saturating_duration_since(Instant::now());
-            let may_help = helpers + self.stuck.len() < MOST_STUCK && batch.has_more();
-            if helpers == 0 && may_help {
-                helper(&mut helpers);
+            if waiting == 0 || left.is_zero() {
+                return;
             }
-            if left.is_zero() || helpers == 0 {
-                break;
+            let may_help = batch.has_more() && helping + self.stuck.len() < MOST_STUCK;
+            if may_help && (helping == 0 || waiting == before) {
+                helping = help();
             }
-            match receiver.recv_timeout(if may_help { left.min(SLOW) } else { left }) {
-                Ok((at, answer)) => {
-                    waiting -= 1;
-                    took(at, answer);
-                }
-                Err(_) if may_help => helper(&mut helpers),
-                Err(_) => {}
+            if helping == 0 || all_done.recv_timeout(if may_help { left.min(SLOW) } else { left }).is_ok() {
+                return;
             }
+            before = waiting;
         }
-        let begun = batch.close();
-        for (at, answer) in receiver.try_iter() {
-            took(at, answer);
-        }
-        self.stuck.extend((0..begun).filter(|at| batch.is_out(*at)).map(|at| (batch.clone(), at)));
     }
 }
 
-impl<K> Batch<K> {
-    fn work<T>(&self, call: &impl Fn(&K) -> T, answers: &Sender<(usize, T)>) {
+impl<K, T> Batch<K, T> {
+    fn work(&self, call: &impl Fn(&K) -> T, done: &Sender<()>) {
         loop {
             let at = self.next.fetch_add(1, Ordering::AcqRel);
             let Some(mine) = self.calls.get(at) else { return };
-            // Also told when `call` panics; and before the answer is, so that no answered call passes for a stuck one.
-            let returned = Returned(&mine.returned);
+            let _returned = Returned { call: &mine.returned, waiting: &self.waiting, done };
             let answer = call(&mine.key);
-            drop(returned);
-            // Nobody listens any more when it was late.
-            let _ = answers.send((at, answer));
+            *mine.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         }
     }
 
@@ -142,11 +136,20 @@ impl<K> Batch<K> {
     }
 }
 
-struct Returned<'a>(&'a AtomicBool);
+/// Tells that a call is back, also when it panicked.
+struct Returned<'a> {
+    call: &'a AtomicBool,
+    waiting: &'a AtomicUsize,
+    done: &'a Sender<()>,
+}
 
 impl Drop for Returned<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
+        self.call.store(true, Ordering::Release);
+        if self.waiting.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // Nobody listens any more when it was late.
+            let _ = self.done.send(());
+        }
     }
 }
 
@@ -197,11 +200,13 @@ mod tests {
             assert!(start.elapsed() < Duration::from_secs(5), "a scrape waited for calls known to hang");
         }
         assert_eq!(gate.calls.load(Ordering::Relaxed), 6 + 300, "only the even keys are asked again");
-        assert_eq!(threads(), 3);
+        let end = Instant::now() + Duration::from_secs(20);
+        while threads() != 3 {
+            assert!(Instant::now() < end, "{} threads wait for three calls", threads());
+        }
 
         *gate.open.lock().unwrap() = true;
         gate.opened.notify_all();
-        let end = Instant::now() + Duration::from_secs(10);
         while ask(1000).1 > 0 {
             assert!(Instant::now() < end, "recovery is not noticed");
         }
