@@ -149,9 +149,8 @@ fn process(out: &mut Samples) {
             out.family(&START).add([], from_u64(boot) + from_u64(stat.start_ticks) / hz);
         }
     }
-    if let Ok(open) = fs::read_dir("/proc/self/fd") {
-        // One of them is the descriptor of this very listing.
-        out.family(&OPEN).add([], open.count().saturating_sub(1));
+    if let Some(open) = open_fds() {
+        out.family(&OPEN).add([], open);
     }
     if let Ok(limits) = fs::read("/proc/self/limits") {
         if let Some(files) = limit(&limits, b"Max open files").flatten() {
@@ -162,6 +161,14 @@ fn process(out: &mut Samples) {
             _ => out.family(&MAX_VIRTUAL).add([], -1i64),
         };
     }
+}
+
+/// Since Linux 6.2 the size of /proc/self/fd is the number of its entries; listing them takes 2 us each, with thousands of
+/// cgroup files kept open more than the rest of a scrape.
+fn open_fds() -> Option<u64> {
+    let told = fs::metadata("/proc/self/fd").ok().map(|directory| directory.len()).filter(|count| *count != 0);
+    // One of those listed is the descriptor of this very listing.
+    told.or_else(|| u64::try_from(fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1)).ok())
 }
 
 struct Stat {

@@ -18,7 +18,7 @@ pub(super) struct Interface {
     pub(super) counters: [u64; 8],
 }
 
-/// One scrape's look at the network.
+/// One scrape's look at the network, through one buffer (`read_to_end` asks each time how long the file is and where it stands).
 #[derive(Debug, Default)]
 pub(super) struct Network {
     seen: Vec<(u64, u64)>,
@@ -43,11 +43,20 @@ impl Network {
         if self.seen.contains(&namespace) {
             return;
         }
-        self.text.clear();
-        if file.read_to_end(&mut self.text).is_ok() {
-            self.seen.push(namespace);
-            parse(&self.text, interfaces);
+        let mut length = 0;
+        loop {
+            if length == self.text.len() {
+                self.text.resize((2 * length).max(4096), 0);
+            }
+            match file.read(self.text.get_mut(length..).unwrap_or_default()) {
+                Ok(0) => break,
+                Ok(read) => length += read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
         }
+        self.seen.push(namespace);
+        parse(self.text.get(..length).unwrap_or_default(), interfaces);
     }
 }
 

@@ -12,6 +12,9 @@ use nix::sys::stat::Mode;
 /// No cgroup file is longer; one that is, is cut short.
 const LONGEST: usize = 4 * 1024 * 1024;
 
+/// Each kept file holds a page of the kernel's memory, which counts for this process's own cgroup: 16 MiB in all.
+const MOST_KEPT: usize = 4096;
+
 /// Reads files through one buffer and keeps them open up to a limit.
 ///
 /// `pread` on a kept file takes 0.5-0.9 us where opening, reading and closing takes 4 us and more. A cgroup that dies makes
@@ -26,10 +29,11 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Keeps at most half of the descriptors that this process may have: the other half is for everyone else.
+    /// Keeps at most half of the descriptors that this process may have: the other half is for everyone else. Nor more than
+    /// [`MOST_KEPT`].
     pub(super) fn new() -> Self {
         let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((256, 256));
-        let limit = usize::try_from(soft / 2).unwrap_or(usize::MAX).min(16 * 1024);
+        let limit = usize::try_from(soft / 2).unwrap_or(usize::MAX).min(MOST_KEPT);
         Reader { buffer: vec![0; 16 * 1024], path: Vec::new(), kept: 0, limit }
     }
 
