@@ -160,7 +160,7 @@ impl NetClass {
         }
     }
 
-    fn read_links(&mut self, links: &[Link], system: &mut System) {
+    fn read_links(&mut self, links: &[Link], system: &System) {
         self.scrape += 1;
         self.modes.ask();
         let mut count = 0;
@@ -205,7 +205,7 @@ impl Collector for NetClass {
 }
 
 /// The facts of `link`, read if it is new, or has another name or address.
-fn known(facts: &mut HashMap<i32, Known>, link: &Link, scrape: u64, system: &mut System) -> Facts {
+fn known(facts: &mut HashMap<i32, Known>, link: &Link, scrape: u64, system: &System) -> Facts {
     match facts.get_mut(&link.index) {
         Some(known) if known.name == link.name && known.address == link.address => {
             known.scrape = scrape;
@@ -232,7 +232,7 @@ impl Modes {
     }
 
     /// Speed and duplex of `link`. The files of sysfs can only be read while the interface is up.
-    fn of(&self, link: &Link, rtnl_shape: bool, system: &mut System) -> (Option<i64>, String) {
+    fn of(&self, link: &Link, rtnl_shape: bool, system: &System) -> (Option<i64>, String) {
         if !(is_up(link) || rtnl_shape) {
             return (None, String::new());
         }
@@ -266,7 +266,7 @@ fn has(flags: u32, bit: libc::c_int) -> bool {
 
 impl Interface {
     /// Takes everything but speed and duplex from `link`.
-    fn read(&mut self, link: &Link, facts: Facts, rtnl_shape: bool, system: &mut System) {
+    fn read(&mut self, link: &Link, facts: Facts, rtnl_shape: bool, system: &System) {
         let operstate = link.operstate.and_then(|state| STATES.get(usize::from(state))).copied().unwrap_or("unknown");
         let flags = if rtnl_shape { Some(i64::from(link.flags)) } else { files_flags(link, system) };
         // carrier and dormant are errors in sysfs while the interface is down.
@@ -315,10 +315,10 @@ pub(super) fn admin_state(flags: Option<i64>) -> &'static str {
 
 /// The flags as sysfs has them: without what rtnetlink adds of the link's state, and with promiscuous and all-multicast mode
 /// whoever asked for it.
-fn files_flags(link: &Link, system: &mut System) -> Option<i64> {
+fn files_flags(link: &Link, system: &System) -> Option<i64> {
     let Some(all_multicast) = link.all_multicast else {
         // Linux before 6.0 does not tell.
-        return files::value(&link.name, "flags", system);
+        return files::flags(&link.name, system);
     };
     let added = libc::IFF_PROMISC | libc::IFF_ALLMULTI | libc::IFF_RUNNING | libc::IFF_LOWER_UP | libc::IFF_DORMANT;
     let asked = |count: u32, bit| i64::from(if count > 0 { bit } else { 0 });

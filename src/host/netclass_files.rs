@@ -2,7 +2,7 @@
 
 use super::filter::Filter;
 use super::netclass::{FIELDS, Interface, admin_state};
-use crate::system::{Fault, Link, System, text};
+use crate::system::{Fault, Folder, Link, System, text};
 
 /// What rtnetlink does not tell of an interface.
 #[derive(Clone, Copy, Default)]
@@ -13,23 +13,24 @@ pub(super) struct Facts {
 }
 
 /// Reads [`Facts`].
-pub(super) fn facts(name: &str, system: &mut System) -> Facts {
+pub(super) fn facts(name: &str, system: &System) -> Facts {
+    let folder = folder(name, system);
+    let value = |file| folder.as_ref().and_then(|folder| value(folder, file));
     Facts {
-        address_assign_type: value(name, "addr_assign_type", system),
-        device_id: value(name, "dev_id", system),
-        name_assign_type: value(name, "name_assign_type", system),
+        address_assign_type: value("addr_assign_type"),
+        device_id: value("dev_id"),
+        name_assign_type: value("name_assign_type"),
     }
 }
 
 /// Whether sysfs shows the interfaces of `links`: none of them contradicts, and one that is not a loopback agrees, or there is nothing else.
 ///
 /// sysfs shows the network namespace of whoever mounted it, which need not be the one that our netlink answers for.
-pub(super) fn show(links: &[Link], system: &mut System) -> Result<bool, Fault> {
+pub(super) fn show(links: &[Link], system: &System) -> Result<bool, Fault> {
     let mut agrees = false;
     for link in links {
-        let (Some(index), Some(address)) = (value(&link.name, "ifindex", system), label(&link.name, "address", system)) else {
-            continue;
-        };
+        let Some(folder) = folder(&link.name, system) else { continue };
+        let (Some(index), Some(address)) = (value(&folder, "ifindex"), folder.label("address")) else { continue };
         if index != i64::from(link.index) || address != link.address.to_string() {
             return Ok(false);
         }
@@ -40,7 +41,7 @@ pub(super) fn show(links: &[Link], system: &mut System) -> Result<bool, Fault> {
 }
 
 /// Fills `interfaces` with all that pass the filter. One that vanishes meanwhile costs itself; the last error that is not an absence is told.
-pub(super) fn read(filter: &mut Filter, system: &mut System, interfaces: &mut Vec<Interface>) -> Result<(), Fault> {
+pub(super) fn read(filter: &mut Filter, system: &System, interfaces: &mut Vec<Interface>) -> Result<(), Fault> {
     interfaces.clear();
     for name in names(system)? {
         if filter.passes(&name) {
@@ -50,34 +51,38 @@ pub(super) fn read(filter: &mut Filter, system: &mut System, interfaces: &mut Ve
     Ok(())
 }
 
-fn interface(name: &str, system: &mut System) -> Option<Interface> {
-    let mut interface = Interface::default();
+fn interface(name: &str, system: &System) -> Option<Interface> {
+    let (mut interface, folder) = (Interface::default(), folder(name, system)?);
     for ((_, file), value) in FIELDS.iter().zip(&mut interface.values) {
-        *value = self::value(name, file, system);
+        *value = self::value(&folder, file);
     }
-    let operstate = label(name, "operstate", system);
-    let flags = value(name, "flags", system);
+    let operstate = folder.label("operstate");
+    let flags = value(&folder, "flags");
     if operstate.is_none() && flags.is_none() {
         return None;
     }
-    let (speed, duplex) = speed_and_duplex(name, system);
     let operstate = operstate.unwrap_or_default();
     interface.up = operstate == "up";
-    interface.speed = speed;
+    interface.speed = value(&folder, "speed");
     interface.device.push("device", name);
     interface.info.push("device", name);
-    for file in ["address", "broadcast", "ifalias"] {
-        interface.info.push(file, &label(name, file, system).unwrap_or_default());
+    for file in ["address", "broadcast", "ifalias", "duplex"] {
+        interface.info.push(file, &folder.label(file).unwrap_or_default());
     }
     interface.info.push("operstate", &operstate);
     interface.info.push("adminstate", admin_state(flags));
-    interface.info.push("duplex", &duplex);
     Some(interface)
 }
 
 /// Megabits a second (-1: unknown), and `full`, `half` or `unknown`. An interface that is down has neither.
-pub(super) fn speed_and_duplex(name: &str, system: &mut System) -> (Option<i64>, String) {
-    (value(name, "speed", system), label(name, "duplex", system).unwrap_or_default())
+pub(super) fn speed_and_duplex(name: &str, system: &System) -> (Option<i64>, String) {
+    let Some(folder) = folder(name, system) else { return (None, String::new()) };
+    (value(&folder, "speed"), folder.label("duplex").unwrap_or_default())
+}
+
+/// The flags as sysfs has them.
+pub(super) fn flags(name: &str, system: &System) -> Option<i64> {
+    value(&folder(name, system)?, "flags")
 }
 
 /// The names in `/sys/class/net`, whose entries are links or folders; `bonding_masters` is a file.
@@ -91,15 +96,14 @@ fn names(system: &System) -> Result<Vec<String>, Fault> {
     Ok(names)
 }
 
-/// A number. ENOENT, EACCES, EINVAL (the interface is down) and EOPNOTSUPP (its driver cannot tell) all mean that there is none;
-/// so does any other error, which must not cost the other attributes.
-pub(super) fn value(name: &str, file: &str, system: &mut System) -> Option<i64> {
-    number(system.attribute(&system.roots.sys(format!("class/net/{name}/{file}"))).ok()?)
+fn folder(name: &str, system: &System) -> Option<Folder> {
+    system.folder(format!("class/net/{name}")).ok()
 }
 
-fn label(name: &str, file: &str, system: &mut System) -> Option<String> {
-    let text = system.attribute(&system.roots.sys(format!("class/net/{name}/{file}"))).ok()?;
-    Some(text::utf8(text).into_owned())
+/// A number. ENOENT, EACCES, EINVAL (the interface is down) and EOPNOTSUPP (its driver cannot tell) all mean that there is none;
+/// so does any other error, which must not cost the other attributes.
+fn value(folder: &Folder, file: &str) -> Option<i64> {
+    folder.read(file, number)
 }
 
 /// `1500`, `-1` or `0x1003`.
@@ -133,9 +137,9 @@ mod tests {
         std::fs::write(net.join("eth0/flags"), "0x1003\n").unwrap();
         std::fs::write(net.join("bonding_masters"), "bond0\n").unwrap();
         std::os::unix::fs::symlink("../../gone", net.join("veth0")).unwrap();
-        let mut system = System::new(Roots { sys: dir.path().into(), ..Roots::default() });
+        let system = System::new(Roots { sys: dir.path().into(), ..Roots::default() });
         let mut interfaces = Vec::new();
-        read(&mut Filter::default(), &mut system, &mut interfaces).unwrap();
+        read(&mut Filter::default(), &system, &mut interfaces).unwrap();
         let [eth0] = interfaces.as_slice() else { panic!("{} interfaces", interfaces.len()) };
         assert!(eth0.up && eth0.values.contains(&Some(0x1003)) && eth0.values.iter().flatten().count() == 1);
         assert!(std::str::from_utf8(eth0.info.as_bytes()).unwrap().contains("adminstate=\"up\""));

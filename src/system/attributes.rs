@@ -1,9 +1,37 @@
 //! sysfs as most collectors need it: folders of entities, and files of one number or one text each.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::str::FromStr;
 
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::Mode;
+
 use super::{Fault, System, text};
+
+/// An attribute is at most a page long.
+const PAGE: usize = 4096;
+
+/// A folder of sysfs whose attributes are read one after the other: its path is walked once.
+#[derive(Debug)]
+pub struct Folder {
+    folder: OwnedFd,
+}
+
+impl Folder {
+    /// As [`System::label`].
+    pub fn label(&self, attribute: &str) -> Option<String> {
+        self.read(attribute, |text| Some(text::utf8(text).into_owned()))
+    }
+
+    /// What `parse` makes of the attribute, read by one single `read(2)`.
+    pub fn read<T>(&self, attribute: &str, parse: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        let mut buffer = [0; PAGE];
+        let file = openat(&self.folder, attribute, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+        let length = nix::unistd::read(&file, &mut buffer).ok()?;
+        parse(buffer.get(..length)?.trim_ascii())
+    }
+}
 
 impl System {
     /// The names in the folder `/sys/<path>`, sorted. A name that is not UTF-8 is none of the kernel's.
@@ -13,6 +41,14 @@ impl System {
         let mut names: Vec<_> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// The folder `/sys/<path>`.
+    pub fn folder(&self, path: impl AsRef<Path>) -> Result<Folder, Fault> {
+        let path = self.roots.sys(path);
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let folder = open(&path, flags, Mode::empty()).map_err(|error| Fault::read(&path, error.into()))?;
+        Ok(Folder { folder })
     }
 
     /// The text of the attribute `/sys/<path>`; `None` where it cannot be read, whatever the reason: an attribute that is missing, that
@@ -44,6 +80,10 @@ mod tests {
         assert_eq!(system.entries("").unwrap(), ["a", "b"]);
         assert!(system.entries("none").unwrap_err().is_absence());
         assert_eq!(system.label("a").as_deref(), Some("text \u{e4}"));
+        let folder = system.folder("").unwrap();
+        assert_eq!((folder.label("a").as_deref(), folder.label("c")), (Some("text \u{e4}"), None));
+        assert_eq!(folder.read("b", text::number::<i64>), Some(7));
+        assert!(system.folder("a").unwrap_err().is_absence() && system.folder("c").unwrap_err().is_absence());
         assert_eq!((system.number("b"), system.number::<u64>("a"), system.label("c")), (Some(7), None, None));
     }
 }

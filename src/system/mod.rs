@@ -17,6 +17,7 @@ pub mod syscalls;
 pub mod text;
 
 pub use addresses::InterfaceAddress;
+pub use attributes::Folder;
 pub use fault::Fault;
 pub use file::{System, is_absent};
 pub use link_modes::{LinkMode, LinkModes};
