@@ -137,6 +137,22 @@ fn a_steady_scrape_is_one_round_trip_on_one_connection() {
 }
 
 #[test]
+fn a_server_that_knows_only_plain_info() {
+    let info = std::fs::read(shared("fixtures/redis/redis-7.0/standalone-busy/replies/info_all.resp")).unwrap();
+    let stub = Stub::start(move |command| match command {
+        "INFO" => Answer::Send(info.clone()),
+        _ => Answer::Send(b"-ERR syntax error\r\n".to_vec()),
+    });
+    let agent = watch(&stub.addr());
+    for _ in 0..3 {
+        assert_eq!(up(&page(&agent)), 1.0);
+    }
+    let commands = stub.commands.lock().unwrap();
+    let asked = |of: &str| commands.iter().filter(|command| *command == of).count();
+    assert_eq!((asked("INFO ALL"), asked("INFO")), (1, 3));
+}
+
+#[test]
 fn changed_settings_show_in_the_same_scrape() {
     let redis = Redis::start(&[]);
     let agent = watch(&redis.addr());

@@ -1,6 +1,6 @@
 //! What each command costs: calls, errors and time by command, and errors by kind. From INFO sections Commandstats, Errorstats and Latencystats.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::info::{Info, item, items, number};
 use crate::exposition::{Family, Labels, Samples};

@@ -47,8 +47,28 @@ impl<'a> Info<'a> {
 /// ```
 /// Section headings, empty lines and lines without a colon are skipped. Lines end in CRLF.
 fn fields(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim_end()))
+    let lines = Lines(text).filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| split(line, b':')).map(|(name, value)| (name, value.trim_end()))
+}
+
+/// The lines of a text, cut with memchr: INFO is most of what a scrape reads.
+struct Lines<'a>(&'a str);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let (line, rest) = split(self.0, b'\n').unwrap_or((self.0, ""));
+        let more = !self.0.is_empty();
+        self.0 = rest;
+        more.then_some(line)
+    }
+}
+
+/// As `str::split_once`, for an ASCII character.
+fn split(text: &str, at: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(at, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// The value of `name` in a list `keys=3,expires=0`.

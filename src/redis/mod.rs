@@ -38,7 +38,7 @@ const COLLECTOR: &str = "redis";
 static ADDR: Flag = Flag::text(
     "redis.addr",
     "redis://localhost:6379",
-    "Address of the Redis server: redis://, valkey://, unix:// or host:port. Empty: none.",
+    "Address of the Redis server: redis://, valkey://, unix:// or host:port. Not given at all: what answers on the usual local addresses.",
 )
 .env("REDIS_ADDR");
 static USER: Flag = Flag::text("redis.user", "", "User to log in as.").env("REDIS_USER");

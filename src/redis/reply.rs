@@ -16,6 +16,16 @@ pub(super) fn text(reply: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
+/// As [`text`], without copying a long one.
+pub(super) fn into_text(reply: Value) -> Option<String> {
+    match reply {
+        Value::BulkString(bytes) => {
+            Some(String::from_utf8(bytes).unwrap_or_else(|error| text::utf8(error.as_bytes()).into_owned()))
+        }
+        other => text(&other).map(Cow::into_owned),
+    }
+}
+
 /// The whole number in a reply, which may stand in a text.
 pub(super) fn integer(reply: &Value) -> Option<i64> {
     match reply {

@@ -1,6 +1,5 @@
 //! One scrape of one server: ask, learn, write.
 
-use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime};
 
 use redis::{Cmd, Value};
@@ -43,15 +42,21 @@ pub(super) struct Server {
     total: Total,
 }
 
-/// The answers of one scrape, in the order they came.
-type Answers = Vec<(Ask, Value)>;
+/// The answers of one scrape.
+#[derive(Default)]
+struct Answers {
+    /// The text of INFO, once there is one.
+    info: Option<String>,
+    /// All replies in the order they came; in place of INFO's, nothing.
+    replies: Vec<(Ask, Value)>,
+}
 
 impl Worker for Server {
     async fn collect(&mut self, job: &Job) {
         let start = Instant::now();
         // A little of the time is ours, to tell that the server took the rest.
         let limit = job.remaining().mul_f64(0.95).min(self.manner.timeout);
-        let (mut answers, mut connect) = (Answers::new(), Duration::ZERO);
+        let (mut answers, mut connect) = (Answers::default(), Duration::ZERO);
         let read = tokio::time::timeout(limit, self.read(&mut answers, &mut connect)).await;
         let result = read.unwrap_or_else(|_| Err(Failure::Late(self.target.endpoint.clone())));
         let error = result.as_ref().err().map(ToString::to_string);
@@ -81,37 +86,40 @@ impl Server {
     async fn read(&mut self, answers: &mut Answers, connect: &mut Duration) -> Result<(), Failure> {
         for _ in 0..ROUNDS {
             let mut asks = plan(self.known.as_ref(), &self.manner.options);
-            if info(answers).is_none() && !answers.is_empty() {
+            if answers.info.is_none() && !answers.replies.is_empty() {
                 asks = vec![Ask::Info];
             }
-            asks.retain(|ask| !answers.iter().any(|(asked, _)| asked == ask));
+            asks.retain(|ask| !answers.replies.iter().any(|(asked, _)| asked == ask));
             if asks.is_empty() {
                 return Ok(());
             }
             let replies = self.ask(&asks, connect).await?;
-            let before = answers.len();
-            answers.extend(asks.into_iter().zip(replies));
-            self.learn(answers.get(before..).unwrap_or_default())?;
+            self.learn(asks.into_iter().zip(replies), answers)?;
         }
         Ok(())
     }
 
-    /// Takes in the latest answers.
-    fn learn(&mut self, latest: &[(Ask, Value)]) -> Result<(), Failure> {
+    /// Takes in the latest replies.
+    fn learn(&mut self, latest: impl IntoIterator<Item = (Ask, Value)>, answers: &mut Answers) -> Result<(), Failure> {
         for (ask, reply) in latest {
             if !matches!(ask, Ask::InfoAll | Ask::Info) {
-                self.known.iter_mut().for_each(|known| known.note(ask, reply));
-            } else if let Some(text) = text(reply) {
-                Known::learn(&mut self.known, ask, &Info::parse(&text), Instant::now());
-            } else {
-                match reply::refusal(reply) {
-                    // The short form is worth a try.
-                    None if *ask == Ask::InfoAll => {}
-                    Some(words) if *ask == Ask::InfoAll && words.starts_with("ERR ") => {}
-                    Some(words) => return Err(Failure::Refused(words)),
-                    None => return Err(Failure::Nonsense(self.target.endpoint.clone())),
-                }
+                self.known.iter_mut().for_each(|known| known.note(&ask, &reply));
+                answers.replies.push((ask, reply));
+                continue;
             }
+            match reply::refusal(&reply) {
+                None => {}
+                // The short form is worth a try.
+                Some(words) if ask == Ask::InfoAll && words.starts_with("ERR ") => {}
+                Some(words) => return Err(Failure::Refused(words)),
+            }
+            answers.info = reply::into_text(reply).filter(|text| Info::is(text));
+            match &answers.info {
+                Some(text) => Known::learn(&mut self.known, &ask, &Info::parse(text), Instant::now()),
+                None if ask == Ask::InfoAll => {}
+                None => return Err(Failure::Nonsense(self.target.endpoint.clone())),
+            }
+            answers.replies.push((ask, Value::Nil));
         }
         Ok(())
     }
@@ -152,8 +160,8 @@ impl Server {
 
     /// Writes all families that the answers hold; whether INFO was among them.
     fn write(&self, answers: &Answers, out: &mut Samples) -> bool {
-        let Some(text) = info(answers) else { return false };
-        let info = Info::parse(&text);
+        let Some(text) = &answers.info else { return false };
+        let info = Info::parse(text);
         let commands = commands::parse(&info);
         instance::emit(&info, SystemTime::now(), out);
         fields::emit(&info, out);
@@ -169,7 +177,7 @@ impl Server {
         if let Some(config) = config {
             config.emit(out);
         }
-        for (ask, reply) in answers {
+        for (ask, reply) in &answers.replies {
             match ask {
                 Ask::ClusterInfo => {
                     let text = reply::text(reply).unwrap_or_default();
@@ -190,21 +198,11 @@ impl Server {
     }
 }
 
-/// The text of INFO among the answers, in its long form if there is one.
-fn info(answers: &[(Ask, Value)]) -> Option<Cow<'_, str>> {
-    let infos = answers.iter().filter(|(ask, _)| matches!(ask, Ask::InfoAll | Ask::Info));
-    infos.filter_map(|(_, reply)| text(reply)).next()
-}
-
-/// A reply that holds at least one field of INFO.
-fn text(reply: &Value) -> Option<Cow<'_, str>> {
-    reply::text(reply).filter(|text| Info::is(text))
-}
-
 /// What a Sentinel answered about the other Sentinels and the replicas of `master`.
 fn peers<'a>(answers: &'a Answers, master: &str) -> (Option<&'a Value>, Option<&'a Value>) {
-    let find =
-        |wanted: fn(&Ask) -> Option<&str>| answers.iter().find(|(ask, _)| wanted(ask) == Some(master)).map(|(_, reply)| reply);
+    let find = |wanted: fn(&Ask) -> Option<&str>| {
+        answers.replies.iter().find(|(ask, _)| wanted(ask) == Some(master)).map(|(_, reply)| reply)
+    };
     let sentinels = find(|ask| if let Ask::SentinelPeers(master) = ask { Some(master) } else { None });
     (sentinels, find(|ask| if let Ask::SentinelReplicas(master) = ask { Some(master) } else { None }))
 }
@@ -261,10 +259,10 @@ mod tests {
 
         #[test]
         fn any_answers_make_a_page(lines in proptest::collection::vec(line(), 0..40), replies in proptest::collection::vec(reply(), 12)) {
-            let mut answers = vec![(Ask::InfoAll, Value::BulkString(lines.join("\r\n").into_bytes()))];
-            answers.extend(every_ask().into_iter().zip(replies));
-            let (mut server, mut out) = (server(), Samples::new());
-            let _ = server.learn(&answers);
+            let info = (Ask::InfoAll, Value::BulkString(lines.join("\r\n").into_bytes()));
+            let latest = std::iter::once(info).chain(every_ask().into_iter().zip(replies));
+            let (mut server, mut out, mut answers) = (server(), Samples::new(), Answers::default());
+            let _ = server.learn(latest, &mut answers);
             let _ = plan(server.known.as_ref(), &server.manner.options);
             server.write(&answers, &mut out);
             let page = String::from_utf8(crate::exposition::Page::new(vec![out]).to_vec()).unwrap();
@@ -277,8 +275,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_an_answer_or_none(bytes: Vec<u8>) {
-            let mut server = server();
-            let _ = server.learn(&[(Ask::InfoAll, Value::BulkString(bytes))]);
+            let _ = server().learn([(Ask::InfoAll, Value::BulkString(bytes))], &mut Answers::default());
         }
     }
 }

@@ -8,8 +8,9 @@ mod persistence;
 mod server;
 mod stats;
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
+
+use hashbrown::HashMap;
 
 use super::info::{Info, number};
 use crate::exposition::{Family, Kind, Samples};
