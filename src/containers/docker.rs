@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, EventMessage, HealthStatusEnum};
 use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptions};
-use bollard::{ClientVersion, Docker};
+use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -29,9 +29,6 @@ const PINGS_TO_A_LIST: u32 = 6;
 const AT_ONCE: usize = 4;
 /// Pauses between attempts to reach an engine.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
-/// Versions of the API to try: Docker 29 refuses everything older than 1.44, engines before Docker 25 everything newer.
-const VERSIONS: [ClientVersion; 2] =
-    [ClientVersion { major_version: 1, minor_version: 44 }, ClientVersion { major_version: 1, minor_version: 24 }];
 /// The events that change what we tell of a container. Those of health checks and `exec` are not even sent to us.
 const EVENTS: [&str; 5] = ["start", "rename", "update", "health_status", "destroy"];
 
@@ -40,11 +37,13 @@ pub(super) async fn watch(socket: String, directory: Directory) {
     let mut pause = PAUSES[0];
     let mut told = None;
     loop {
+        let start = Instant::now();
         let Err(reason) = session(&socket, &directory).await;
         if std::mem::take(&mut told).as_ref() != Some(&reason) {
             tracing::info!(engine = "docker", socket, reason, "no names of containers for now");
         }
-        if directory.engine().up {
+        // Not for one that ends each session at once, such as a proxy that lets no events through.
+        if start.elapsed() > PING {
             pause = PAUSES[0];
         }
         directory.note(|engine| (engine.up, engine.last_error) = (false, Some(reason.clone())));
@@ -87,18 +86,14 @@ async fn next_event(events: &mut (impl Stream<Item = Result<EventMessage, Error>
     }
 }
 
+/// Reaches the engine and asks for its version.
+///
+/// The client asks without a version in the path, so that every engine answers in its own: Docker 29 refuses what is older than
+/// 1.44, engines before Docker 25 what is newer. We read only what all of them tell.
 async fn connect(socket: &str) -> Result<(Docker, String), String> {
-    let mut refusal = String::new();
-    for version in &VERSIONS {
-        let docker = Docker::connect_with_unix(socket, PATIENCE.as_secs(), version).map_err(|error| reason(&error))?;
-        match ask(docker.version()).await {
-            Ok(told) => return Ok((docker, told.version.unwrap_or_default())),
-            // 400: the engine does not speak this version.
-            Err(error @ Error::DockerResponseServerError { status_code: 400, .. }) => refusal = reason(&error),
-            Err(error) => return Err(reason(&error)),
-        }
-    }
-    Err(refusal)
+    let docker = Docker::connect_with_unix(socket, PATIENCE.as_secs(), API_DEFAULT_VERSION).map_err(|error| reason(&error))?;
+    let told = ask(docker.version()).await.map_err(|error| reason(&error))?;
+    Ok((docker, told.version.unwrap_or_default()))
 }
 
 /// An engine that answers.

@@ -6,6 +6,7 @@ mod support;
 
 mod contract;
 mod engine;
+mod fake;
 mod faults;
 mod parity;
 

@@ -49,15 +49,16 @@ impl Machine {
         }
     }
 
-    pub(crate) fn agent(&self) -> Agent {
+    /// An agent over this machine, with `docker` as its engine's address.
+    pub(crate) fn agent(&self, docker: &str) -> Agent {
         let (proc, sys) = (self.path("proc"), self.path("sys"));
         let flags = [format!("--path.procfs={}", proc.display()), format!("--path.sysfs={}", sys.display())];
-        Agent::start(&[&flags[0], &flags[1], "--docker="], &[])
+        Agent::start(&[&flags[0], &flags[1], "--docker", docker], &[])
     }
 
     /// The series of the cgroup `id` on the page, without its id; times of day left out.
     fn series(&self, id: &str) -> BTreeMap<String, f64> {
-        of_cgroup(&self.agent().scrape("/metrics/containers"), id)
+        of_cgroup(&self.agent("").scrape("/metrics/containers"), id)
     }
 }
 
@@ -136,7 +137,7 @@ fn below<'a>(path: &str, files: &[(&str, &'a str)]) -> Vec<(String, &'a str)> {
     files.iter().map(|(file, text)| (format!("{path}/{file}"), *text)).collect()
 }
 
-fn v2() -> Machine {
+pub(crate) fn v2() -> Machine {
     let mut machine = Machine::new();
     let container = below(&format!("/system.slice/docker-{ID}.scope"), V2);
     let mut files: Vec<(&str, &str)> = container.iter().map(|(file, text)| (file.as_str(), *text)).collect();
@@ -217,7 +218,7 @@ const V2_SERIES: &[(&str, f64)] = &[
 #[test]
 fn v2_with_the_systemd_driver() {
     let machine = v2();
-    let page = machine.agent().scrape("/metrics/containers");
+    let page = machine.agent("").scrape("/metrics/containers");
     expect(&of_cgroup(&page, &format!("/system.slice/docker-{ID}.scope")), V2_SERIES, network("eth0", 100));
     let unit = [("cpu_usage_seconds_total cpu=total", 0.0), ("spec_cpu_period", 100_000.0), ("threads", 1.0)];
     expect(&of_cgroup(&page, "/system.slice/ssh.service"), &unit, vec![]);
@@ -242,7 +243,7 @@ fn v2_with_the_systemd_driver() {
     assert_eq!(page.value("machine_cpu_physical_cores", &[]), Some(1.0));
     assert_eq!(page.value("machine_memory_bytes", &[]), Some(1_024_000.0));
     assert_eq!((page.value("container_scrape_error", &[]), page.value("machine_scrape_error", &[])), (Some(0.0), Some(0.0)));
-    assert!(page.all("container_engine_up").next().is_none(), "--docker= asks no engine");
+    assert!(page.all("container_engine_up").next().is_none(), "an empty --docker asks no engine");
 }
 
 fn v1() -> Machine {
@@ -335,7 +336,7 @@ const V1: &[(&str, f64)] = &[
 fn v1_with_a_tree_for_each_controller() {
     let machine = v1();
     expect(&machine.series(&format!("/docker/{ID}")), V1, network("eth0", 100));
-    let page = machine.agent().scrape("/metrics/containers");
+    let page = machine.agent("").scrape("/metrics/containers");
     assert!(page.series.iter().all(|series| !series.has(&[("id", "/only.service")])), "a named tree has no numbers");
 }
 
@@ -349,7 +350,7 @@ fn hybrid_takes_from_v2_what_v1_has_not() {
     ];
     let unified: Vec<_> = unified.iter().map(|(file, text)| (file.as_str(), *text)).collect();
     machine.mount("/unified", "cgroup2", "nsdelegate", &unified);
-    let page = machine.agent().scrape("/metrics/containers");
+    let page = machine.agent("").scrape("/metrics/containers");
     let mut expected = V1.to_vec();
     expected.push(("pressure_io_waiting_seconds_total", 3.0));
     expect(&of_cgroup(&page, &format!("/docker/{ID}")), &expected, network("eth0", 100));
@@ -367,7 +368,7 @@ fn a_shared_network_is_shown_once() {
     // The same namespace is the same file.
     std::fs::hard_link(machine.path("proc/42/net/dev"), machine.path("proc/43/net/dev")).unwrap();
     std::fs::hard_link(machine.path("proc/1/net/dev"), machine.path("proc/44/net/dev")).unwrap();
-    let page = machine.agent().scrape("/metrics/containers");
+    let page = machine.agent("").scrape("/metrics/containers");
     let owners: Vec<_> = page.all("container_network_receive_bytes_total").map(|series| series.labels["id"].clone()).collect();
     // Which of two is the older one does not show in a tree of files.
     let either = [ID, &joined].map(|id| vec!["/".to_owned(), format!("/docker/{id}")]);
@@ -378,7 +379,7 @@ fn a_shared_network_is_shown_once() {
 fn without_a_cgroup_tree_the_rest_of_the_page_comes() {
     let machine = Machine::new();
     machine.write("proc/self/mountinfo", "22 27 0:21 / /proc rw - proc proc rw\n");
-    let page = machine.agent().scrape("/metrics/containers");
+    let page = machine.agent("").scrape("/metrics/containers");
     assert_eq!(page.value("container_scrape_error", &[]), Some(1.0));
     assert_eq!(page.value("machine_memory_bytes", &[]), Some(1_024_000.0));
 }

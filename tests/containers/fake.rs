@@ -1,0 +1,135 @@
+//! Engines that no real daemon would be: answers of nonsense, failures, silence, other versions. And what they were asked.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::support::wait_for;
+use crate::trees::{ID, v2};
+
+/// Answers one question (method and path, how often it was asked before) with a status and a body; `None`: never.
+type Answer = fn(&str, usize) -> Option<(u16, String)>;
+
+/// An engine on a socket of its own.
+struct Engine {
+    folder: tempfile::TempDir,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Engine {
+    fn start(answer: Answer) -> Engine {
+        let folder = tempfile::Builder::new().tempdir_in("/tmp").unwrap();
+        let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, log) = (stream.unwrap(), log.clone());
+                std::thread::spawn(move || serve(stream, &log, answer));
+            }
+        });
+        Engine { folder, asked }
+    }
+
+    fn address(&self) -> String {
+        format!("unix://{}", self.folder.path().join("s").display())
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn serve(mut stream: UnixStream, log: &Mutex<Vec<String>>, answer: Answer) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+    let Some(request) = lines.next() else { return };
+    lines.find(|line| line.is_empty());
+    let question = request.split(['?', ' ']).take(2).collect::<Vec<_>>().join(" ");
+    let before = {
+        let mut log = log.lock().unwrap();
+        log.push(question.clone());
+        log.iter().filter(|earlier| **earlier == question).count() - 1
+    };
+    let sent = match answer(&question, before) {
+        Some((status, body)) => {
+            write!(stream, "HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+        }
+        None if question.ends_with("/events") => write!(stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        None => Ok(()),
+    };
+    if sent.is_ok() {
+        // Stays open until the agent goes away.
+        lines.next();
+    }
+}
+
+fn version() -> String {
+    r#"{"Version":"9.9.9","ApiVersion":"1.44"}"#.to_owned()
+}
+
+fn list() -> String {
+    format!(r#"[{{"Id":"{ID}","Names":["/web"],"Image":"busybox","Labels":{{}},"State":"running"}}]"#)
+}
+
+fn inspect() -> String {
+    format!(
+        r#"{{"Id":"{ID}","Name":"/web","Created":"2026-01-01T00:00:00Z","State":{{"Running":true,"Pid":42,
+        "StartedAt":"2026-01-02T00:00:00.5Z","Health":{{"Status":"healthy","FailingStreak":0,"Log":[]}}}},
+        "Config":{{"Image":"busybox","Env":["PASSWORD=hunter2"],"Labels":{{"com.docker.compose.project":"p"}}}},
+        "HostConfig":{{"NetworkMode":"default"}}}}"#
+    )
+}
+
+#[test]
+fn a_failed_inspection_is_tried_again_and_only_get_is_asked() {
+    // Without a version in the path, which every engine understands.
+    let engine = Engine::start(|question, before| match question {
+        "GET /version" => Some((200, version())),
+        "GET /containers/json" => Some((200, list())),
+        "GET /events" => None,
+        rest if rest.ends_with("/json") && before == 0 => Some((500, r#"{"message":"try later"}"#.to_owned())),
+        rest if rest.ends_with("/json") => Some((200, inspect())),
+        _ => Some((200, "OK".to_owned())),
+    });
+    let machine = v2();
+    let agent = machine.agent(&engine.address());
+    let id = format!("/system.slice/docker-{ID}.scope");
+    let identity =
+        [("id", id.as_str()), ("name", "web"), ("image", "busybox"), ("container_label_com_docker_compose_project", "p")];
+    wait_for("the second inspection", Duration::from_secs(30), || {
+        agent.scrape("/metrics/containers").value("container_threads", &identity).is_some()
+    });
+    let page = agent.scrape("/metrics/containers");
+    assert_eq!(page.value("container_health_state", &identity), Some(1.0));
+    assert_eq!(page.value("container_start_time_seconds", &identity), Some(1_767_312_000.0));
+    assert_eq!(page.value("container_engine_up", &[]), Some(1.0));
+    assert_eq!(page.value("cadvisor_version_info", &[("dockerVersion", "9.9.9")]), Some(1.0));
+    assert!(engine.asked().iter().all(|question| question.starts_with("GET ")), "{:?}", engine.asked());
+    assert!(!agent.get("/metrics").contains("hunter2") && !agent.log().contains("hunter2"));
+}
+
+#[test]
+fn nonsense_and_silence_cost_the_names_only() {
+    let nonsense: [(Answer, &str); 4] = [
+        (|_, _| Some((200, "\u{0}{[<html>".to_owned())), "answer not understood"),
+        (|_, _| Some((503, "go away".to_owned())), "answered with status 503"),
+        (|question, _| question.ends_with("/version").then(|| (200, version())), "no answer within 5 s"),
+        (|_, _| None, "no answer within 5 s"),
+    ];
+    let machine = v2();
+    let running = nonsense.map(|(answer, reason)| {
+        let engine = Engine::start(answer);
+        (machine.agent(&engine.address()), reason, engine)
+    });
+    for (agent, reason, _engine) in &running {
+        let mut page = agent.scrape("/metrics/containers");
+        wait_for(reason, Duration::from_secs(30), || {
+            page = agent.scrape("/metrics/containers");
+            page.value("container_engine_last_error_info", &[("engine", "docker"), ("reason", reason)]).is_some()
+        });
+        assert_eq!(page.value("container_engine_up", &[]), Some(0.0));
+        let id = format!("/system.slice/docker-{ID}.scope");
+        assert_eq!(page.value("container_threads", &[("id", &id)]), Some(3.0));
+    }
+}
