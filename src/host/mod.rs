@@ -26,6 +26,7 @@ mod meminfo;
 mod mounts;
 mod netclass;
 mod netclass_files;
+mod netclass_speed;
 mod netdev;
 mod netstat;
 mod nvme;

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 
 use super::filter::Filter;
 use super::netclass_files::{self as files, Facts};
+use super::netclass_speed::Modes;
 use super::netdev::{NO_HANDLER, STATS64};
 use crate::exposition::{Family, Kind, Labels, Samples};
 use crate::scrape::{Collector, Entry};
 use crate::settings::{Error, Flag, Settings};
-use crate::system::{Fault, Link, LinkMode, LinkModes, System};
+use crate::system::{Fault, Link, System};
 
 const IGNORED: Flag = Flag::text("collector.netclass.ignored-devices", "^$", "No interface that matches this pattern.");
 const INVALID_SPEED: Flag =
@@ -95,16 +96,6 @@ struct Known {
     address: crate::system::Address,
     facts: Facts,
     scrape: u64,
-}
-
-/// Where speed and duplex come from.
-#[derive(Default)]
-struct Modes {
-    family: Option<LinkModes>,
-    asked: bool,
-    list: Vec<LinkMode>,
-    /// Whether an interface that is not in the list has no speed, rather than that the list is not complete.
-    complete: bool,
 }
 
 impl NetClass {
@@ -219,44 +210,7 @@ fn known(facts: &mut HashMap<i32, Known>, link: &Link, scrape: u64, system: &Sys
     }
 }
 
-impl Modes {
-    fn ask(&mut self) {
-        if !self.asked {
-            // Linux before 5.6, or built without it.
-            self.family = LinkModes::open().ok();
-            self.asked = true;
-        }
-        self.list.clear();
-        self.complete = self.family.as_mut().is_some_and(|family| family.dump(&mut self.list).is_ok());
-        self.list.sort_unstable_by_key(|mode| mode.index);
-    }
-
-    /// Speed and duplex of `link`. The files of sysfs can only be read while the interface is up.
-    fn of(&self, link: &Link, rtnl_shape: bool, system: &System) -> (Option<i64>, String) {
-        if !(is_up(link) || rtnl_shape) {
-            return (None, String::new());
-        }
-        let listed = self.list.binary_search_by_key(&link.index, |mode| mode.index).ok().and_then(|at| self.list.get(at));
-        match listed {
-            Some(mode) => (Some(i64::from(mode.speed)), duplex(mode.duplex, rtnl_shape).to_owned()),
-            None if self.complete => (None, String::new()),
-            None => files::speed_and_duplex(&link.name, system),
-        }
-    }
-}
-
-fn duplex(duplex: u8, rtnl_shape: bool) -> &'static str {
-    match (duplex, rtnl_shape) {
-        (0, false) => "half",
-        (1, false) => "full",
-        (_, false) => "unknown",
-        (0, true) => "Half",
-        (1, true) => "Full",
-        (_, true) => "Unknown",
-    }
-}
-
-fn is_up(link: &Link) -> bool {
+pub(super) fn is_up(link: &Link) -> bool {
     has(link.flags, libc::IFF_UP)
 }
 
@@ -324,4 +278,46 @@ fn files_flags(link: &Link, system: &System) -> Option<i64> {
     let asked = |count: u32, bit| i64::from(if count > 0 { bit } else { 0 });
     let modes = asked(link.promiscuity.unwrap_or(0), libc::IFF_PROMISC) | asked(all_multicast, libc::IFF_ALLMULTI);
     Some(i64::from(link.flags) & !i64::from(added) | modes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exposition::Page;
+
+    fn speeds(change: impl FnOnce(&mut NetClass)) -> Vec<String> {
+        let mut collector = NetClass::new(&Settings::default()).unwrap();
+        collector.interfaces = [("eth0", Some(1000)), ("eth1", Some(-1)), ("lo", None)]
+            .map(|(name, speed)| Interface { device: Labels::of(&[("device", name)]), speed, ..Interface::default() })
+            .into();
+        change(&mut collector);
+        let mut out = Samples::new();
+        collector.emit(&mut out);
+        let page = String::from_utf8(Page::new(vec![out]).to_vec()).unwrap();
+        page.lines().filter_map(|line| line.strip_prefix("node_network_speed_bytes")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_unknown_speed_is_negative_unless_it_is_ignored() {
+        let known = "{device=\"eth0\"} 125000000";
+        assert_eq!(speeds(|_| {}), [known, "{device=\"eth1\"} -125000"]);
+        assert_eq!(speeds(|collector| collector.ignore_invalid_speed = true), [known]);
+        assert_eq!(speeds(|collector| collector.rtnl_shape = true), [known]);
+    }
+
+    #[test]
+    fn flags_are_those_of_sysfs() {
+        let link = |flags: i32, promiscuity, all_multicast| Link {
+            flags: flags.cast_unsigned(),
+            promiscuity: Some(promiscuity),
+            all_multicast: Some(all_multicast),
+            ..Link::default()
+        };
+        let system = System::default();
+        let running = libc::IFF_UP | libc::IFF_RUNNING | libc::IFF_LOWER_UP | libc::IFF_BROADCAST;
+        assert_eq!(files_flags(&link(running, 0, 0), &system), Some(0x3));
+        // A bridge made it promiscuous, which rtnetlink's flags do not tell.
+        assert_eq!(files_flags(&link(running, 1, 0), &system), Some(0x103));
+        assert_eq!(files_flags(&link(running | libc::IFF_PROMISC, 0, 2), &system), Some(0x203));
+    }
 }
