@@ -42,9 +42,8 @@ fn collectors(settings: &Settings) -> Vec<(&'static str, bool)> {
 fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
     let enabled: Vec<&'static Entry> = ENTRIES.into_iter().filter(|entry| settings.switch(&entry.enabled)).collect();
     let named = targets::named(settings)?;
-    if named.is_empty() {
-        tokio::spawn(search(settings.clone(), sources.clone(), enabled));
-        return Ok(());
+    if named.is_empty() && targets::find(settings) {
+        tokio::spawn(search(settings.clone(), sources.clone(), enabled.clone()));
     }
     for target in named {
         sources.add(source(target.label.as_deref(), target.access, &enabled));
@@ -65,10 +64,9 @@ async fn search(settings: Settings, sources: Sources, enabled: Vec<&'static Entr
     let (roots, mut known) = (Roots::of(&settings), std::collections::HashSet::new());
     loop {
         for (name, (host, port)) in find::look(&roots).await {
-            let Some(access) = targets::found(&settings, &host, port) else { return };
             if known.insert(name.clone()) {
                 tracing::info!(part = "postgres", target = %name, host, port, "found a server");
-                sources.add(source(Some(&name), access, &enabled));
+                sources.add(source(Some(&name), targets::found(&settings, &host, port), &enabled));
             }
         }
         tokio::time::sleep(find::EVERY).await;

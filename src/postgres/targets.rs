@@ -108,14 +108,23 @@ fn pieces(settings: &Settings) -> Result<Option<Named>, Error> {
 fn access(dsn: Dsn, password_file: Option<PathBuf>, settings: &Settings) -> Result<Access, String> {
     // A file that is missing now is a mistake worth telling before the port is open; later it may come and go.
     password_file.as_deref().map(password).transpose()?;
-    Ok(Access { dsn, password_file, connect_timeout: settings.time(&CONNECT_TIMEOUT), timeout: settings.time(&TIMEOUT) })
+    Ok(timed(dsn, password_file, settings))
 }
 
-/// How to reach a server that was found, or `None` where none is looked for.
-pub(super) fn found(settings: &Settings, host: &str, port: u16) -> Option<Access> {
-    let user = Some(settings.text(&FIND_USER));
-    let dsn = Dsn { hosts: vec![(host.to_owned(), port)], user, database: Some("postgres".to_owned()), ..Dsn::default() };
-    settings.switch(&FIND).then(|| access(dsn, None, settings).ok()).flatten()
+fn timed(dsn: Dsn, password_file: Option<PathBuf>, settings: &Settings) -> Access {
+    Access { dsn, password_file, connect_timeout: settings.time(&CONNECT_TIMEOUT), timeout: settings.time(&TIMEOUT) }
+}
+
+/// Whether to look for servers that nobody named.
+pub(super) fn find(settings: &Settings) -> bool {
+    settings.switch(&FIND)
+}
+
+/// How to reach a server that was found.
+pub(super) fn found(settings: &Settings, host: &str, port: u16) -> Access {
+    let (user, database) = (Some(settings.text(&FIND_USER)), Some("postgres".to_owned()));
+    let dsn = Dsn { hosts: vec![(host.to_owned(), port)], user, database, ..Dsn::default() };
+    timed(dsn, None, settings)
 }
 
 /// The password in a file.

@@ -54,12 +54,12 @@ static COLUMNS: [Column; 19] = [
 static SIZES: [Column; 2] = [
     Column::gauge(
         "pg_stat_user_tables_table_size_bytes",
-        "CASE WHEN t.relid NOT IN (SELECT relation FROM locked) THEN pg_table_size(t.relid) END",
+        "CASE WHEN c.oid NOT IN (SELECT relation FROM locked) THEN pg_table_size(c.oid) END",
         "pg_table_size() of the table: heap, TOAST and maps, without indexes; absent while the table is locked.",
     ),
     Column::gauge(
         "pg_stat_user_tables_index_size_bytes",
-        "CASE WHEN t.relid NOT IN (SELECT relation FROM locked) THEN pg_indexes_size(t.relid) END",
+        "CASE WHEN c.oid NOT IN (SELECT relation FROM locked) THEN pg_indexes_size(c.oid) END",
         "pg_indexes_size() of the table; absent while the table is locked.",
     ),
 ];
@@ -86,9 +86,19 @@ fn sql(server: &Server) -> Option<Cow<'static, str>> {
     Some(format!("SELECT current_database(), schemaname, relname, {columns} FROM pg_stat_user_tables").into())
 }
 
+/// The tables of the view, straight from the catalog: the view would gather its counters once more. It has partitioned tables
+/// since PostgreSQL 14.
 fn sizes(server: &Server) -> Option<Cow<'static, str>> {
     let columns = column::list(&SIZES, server.major);
-    Some(format!("{LOCKED} SELECT current_database(), t.schemaname, t.relname, {columns} FROM pg_stat_user_tables t").into())
+    let kinds = if server.major >= 14 { "'r', 't', 'm', 'p'" } else { "'r', 't', 'm'" };
+    Some(
+        format!(
+            "{LOCKED} SELECT current_database(), n.nspname, c.relname, {columns} FROM pg_class c JOIN pg_namespace n \
+             ON n.oid = c.relnamespace WHERE c.relkind IN ({kinds}) AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
+             AND n.nspname !~ '^pg_toast'"
+        )
+        .into(),
+    )
 }
 
 fn labels(table: &Table) -> Vec<Labels> {
