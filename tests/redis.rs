@@ -318,6 +318,7 @@ fn switches_leave_out_what_they_say() {
 const FOUND: &str = r#"
 ip link set lo up && mount -t tmpfs none /run && mkdir /run/redis || exit 1
 redis-server --port 6379 --bind 127.0.0.1 --unixsocket /run/redis/redis.sock --save "" --dir /run >/dev/null & server=$!
+until redis-cli -s /run/redis/redis.sock ping >/dev/null 2>&1; do sleep 0.05; done
 "$AGENT" --web.listen-address=127.0.0.1:9100 --no-host --no-containers --no-postgres 2>/dev/null & agent=$!
 ups() { curl -s 127.0.0.1:9100/metrics/redis | grep '^redis_up{'; }
 for attempt in $(seq 400); do ups >/dev/null && break; sleep 0.1; done

@@ -146,7 +146,16 @@ const ASIDE: [(&str, &str); 5] = [
 
 #[test]
 fn shows_all_that_debians_redis_exporter_shows() {
-    let master = Redis::start(&["--latency-monitor-threshold", "1", "--enable-debug-command", "yes", "--appendonly", "yes"]);
+    let master = Redis::start(&[
+        "--latency-monitor-threshold",
+        "1",
+        "--enable-debug-command",
+        "yes",
+        "--appendonly",
+        "yes",
+        "--repl-diskless-sync-delay",
+        "0",
+    ]);
     let replica = Redis::start(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
     for database in ["0", "1", "7"] {
         let set: Vec<String> = (0..100).map(|key| format!("key{key}")).collect();
@@ -159,7 +168,7 @@ fn shows_all_that_debians_redis_exporter_shows() {
     for command in [&["LPUSH", "key1", "x"][..], &["NONSENSE"], &["GET", "nothing"], &["DEBUG", "SLEEP", "0.02"]] {
         master.send(command);
     }
-    wait_for("the replica", Duration::from_secs(20), || replica.send(&["INFO", "replication"]).contains("master_link_status:up"));
+    wait_for("the replica", Duration::from_secs(20), || master.send(&["INFO", "replication"]).contains("state=online"));
 
     for server in [&master, &replica] {
         let (theirs, ours) = (Theirs::start(&server.addr()), watch(&server.addr()));
