@@ -155,7 +155,8 @@ impl Session {
 const PRELUDE: usize = 3;
 
 fn message(statements: &[&str], time: Duration) -> String {
-    // The server gives up a little before we do: a statement that is cancelled costs less than a connection.
+    // The server gives up a little before we do: a statement that is cancelled costs less than a connection. PostgreSQL 10 starts the
+    // clock before it is set, so there only our own deadline holds.
     let millis = (time.as_millis() * 9 / 10).max(1);
     let mut sql = format!(
         "SET LOCAL statement_timeout = {millis}; SET LOCAL lock_timeout = {}; SET LOCAL transaction_read_only = on",
