@@ -41,7 +41,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     };
     log::start(&settings)?;
     let io = |what: &str, error: std::io::Error| Error::new(format!("{what}: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| io("runtime", error))?;
+    // The blocking pool only resolves host names; four that hang are enough.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(4).build().map_err(|error| io("runtime", error))?;
     let served = runtime.block_on(async {
         let sources = Sources::default();
         for module in MODULES.iter().filter(|module| settings.switch(&module.enabled)) {
