@@ -16,6 +16,8 @@ pub(super) struct Dsn {
     pub(super) application_name: Option<String>,
     /// `-c key=value` for every key that is no connection parameter: lib/pq makes those settings of the session.
     pub(super) options: String,
+    /// Connect to a socket as the system user who owns it, where we may: PostgreSQL then lets us in as `sudo -u postgres psql`.
+    pub(super) as_owner: bool,
 }
 
 /// Parameters that lib/pq or libpq know and that change nothing here: TLS files, protocol details, and what every session of ours sets

@@ -3,8 +3,12 @@
 //! postgres_exporter users put session settings into the connection string. Ours go with every message instead (`SET LOCAL`, for its one
 //! transaction): behind a pooler in transaction mode a plain SET would stay on a connection that an application uses next.
 
+use std::future::poll_fn;
+use std::os::unix::fs::MetadataExt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -19,6 +23,7 @@ use super::collector::Server;
 use super::dsn::Dsn;
 use super::table::Table;
 use super::wire::{BUDGET, Socket, Wire};
+use crate::system::syscalls::as_user;
 
 /// How long a statement may wait for a lock. None of ours should wait at all.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
@@ -79,7 +84,7 @@ impl Session {
     async fn open_at(dsn: &Dsn, host: &str, port: u16, until: Instant) -> Result<Session, Refusal> {
         let failed = |error: std::io::Error| Refusal { reason: format!("{host}:{port}: {error}"), wait: false };
         let socket = if host.starts_with('/') {
-            Socket::Unix(UnixStream::connect(format!("{host}/.s.PGSQL.{port}")).await.map_err(failed)?)
+            Socket::Unix(connect(&format!("{host}/.s.PGSQL.{port}"), dsn.as_owner).await.map_err(failed)?)
         } else {
             let stream = TcpStream::connect((host, port)).await.map_err(failed)?;
             stream.set_nodelay(true).map_err(failed)?;
@@ -123,7 +128,7 @@ impl Session {
         let client = &self.client;
         let (mut index, mut table) = (0, Table::default());
         let answers = async {
-            let mut stream = std::pin::pin!(client.simple_query_raw(&message).await?);
+            let mut stream = pin!(client.simple_query_raw(&message).await?);
             let mut last = Instant::now();
             while let Some(answer) = stream.next().await {
                 match answer? {
@@ -167,6 +172,20 @@ fn message(statements: &[&str], time: Duration) -> String {
         sql.push_str(statement);
     }
     sql
+}
+
+/// Connects to the socket at `path`, as its owner if asked to.
+async fn connect(path: &str, as_owner: bool) -> std::io::Result<UnixStream> {
+    let mut connecting = pin!(UnixStream::connect(path));
+    if as_owner {
+        let owner = std::fs::metadata(path)?.uid();
+        // connect(2), at which the server learns who we are, happens when the future is asked for the first time.
+        let first = poll_fn(|context| Poll::Ready(as_user(owner, || connecting.as_mut().poll(context)))).await;
+        if let Poll::Ready(connected) = first {
+            return connected;
+        }
+    }
+    connecting.await
 }
 
 fn config(dsn: &Dsn) -> tokio_postgres::Config {

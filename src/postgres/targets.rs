@@ -123,7 +123,9 @@ pub(super) fn find(settings: &Settings) -> bool {
 /// How to reach a server that was found.
 pub(super) fn found(settings: &Settings, host: &str, port: u16) -> Access {
     let (user, database) = (Some(settings.text(&FIND_USER)), Some("postgres".to_owned()));
-    let dsn = Dsn { hosts: vec![(host.to_owned(), port)], user, database, ..Dsn::default() };
+    // A user whom the operator chose is no business of the socket's owner.
+    let as_owner = !settings.is_given(&FIND_USER);
+    let dsn = Dsn { hosts: vec![(host.to_owned(), port)], user, database, as_owner, ..Dsn::default() };
     timed(dsn, None, settings)
 }
 
