@@ -31,7 +31,8 @@ pub fn pair(line: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
 /// Text for a label: as it stands where it is UTF-8 (nearly always), else with replacement characters, since the
 /// exposition must be UTF-8.
 pub fn utf8(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+    // The lossy way looks at every character even where all of them are fine.
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 #[cfg(test)]

@@ -1,0 +1,148 @@
+//! The agent's own metrics: what it is, what it costs, how it is scraped.
+
+mod process;
+
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+
+use crate::exposition::{Family, Kind, Samples};
+use crate::settings::{Flag, Settings};
+use process::Process;
+
+static DISABLE: Flag =
+    Flag::switch("web.disable-exporter-metrics", false, "Leave out process_* and promhttp_*, the agent's own cost.");
+
+/// The flags of the agent's own metrics.
+pub static FLAGS: [&Flag; 1] = [&DISABLE];
+
+static BUILD: Family = Family::gauge("stack_exporter_build_info", "Version and build of this agent; always 1.");
+static NODE_BUILD: Family = Family::gauge(
+    "node_exporter_build_info",
+    "The same in the labels of node_exporter, which dashboards list hosts by; always 1.",
+);
+static DUPLICATES: Family = Family::counter(
+    "stack_exporter_duplicate_series_total",
+    "Series left out of pages because they stood there already, up to the scrape before.",
+);
+static ERRORS: Family = Family::counter(
+    "promhttp_metric_handler_errors_total",
+    "Series that could not be shown, by cause: gathering counts duplicates, encoding cannot fail here.",
+);
+
+/// The agent's own counters, and what they are put on a page with.
+pub struct Telemetry {
+    requests: IntCounterVec,
+    in_flight: IntGauge,
+    registry: Registry,
+    /// `None` with --web.disable-exporter-metrics.
+    process: Option<Process>,
+}
+
+impl Telemetry {
+    /// All counters at zero, the usual status codes present from the start.
+    pub fn new(settings: &Settings) -> Result<Self, prometheus::Error> {
+        let requests = IntCounterVec::new(
+            Opts::new("promhttp_metric_handler_requests_total", "Answered scrapes by HTTP status code."),
+            &["code"],
+        )?;
+        let in_flight =
+            IntGauge::new("promhttp_metric_handler_requests_in_flight", "Scrapes being answered, this one included.")?;
+        for code in ["200", "500", "503"] {
+            requests.with_label_values(&[code]);
+        }
+        let registry = Registry::new();
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(in_flight.clone()))?;
+        let process = (!settings.switch(&DISABLE)).then(Process::new);
+        Ok(Telemetry { requests, in_flight, registry, process })
+    }
+
+    /// A scrape begins; the answer's guard ends it.
+    pub fn begin(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// Scrapes being answered.
+    pub fn in_flight(&self) -> i64 {
+        self.in_flight.get()
+    }
+
+    /// Counts an answer.
+    pub fn answered(&self, code: &str) {
+        self.requests.with_label_values(&[code]).inc();
+    }
+
+    /// Adds all of it to a page; `duplicates` is what the scraper counted.
+    pub fn emit(&self, duplicates: usize, out: &mut Samples) {
+        let version = env!("CARGO_PKG_VERSION");
+        out.family(&BUILD).add([("version", version)], 1u8);
+        let labels = [
+            ("branch", ""),
+            ("goarch", go_arch()),
+            ("goos", "linux"),
+            ("goversion", ""),
+            ("revision", ""),
+            ("tags", ""),
+            ("version", version),
+        ];
+        out.family(&NODE_BUILD).add(labels, 1u8);
+        out.family(&DUPLICATES).add([], duplicates);
+        if let Some(process) = &self.process {
+            self.counters(out);
+            out.family(&ERRORS).add([("cause", "encoding")], 0u8).add([("cause", "gathering")], duplicates);
+            process.emit(out);
+        }
+    }
+
+    fn counters(&self, out: &mut Samples) {
+        for family in self.registry.gather() {
+            let (kind, counter) = match family.get_field_type() {
+                prometheus::proto::MetricType::COUNTER => (Kind::Counter, true),
+                _ => (Kind::Gauge, false),
+            };
+            for metric in family.get_metric() {
+                let labels: Vec<_> = metric.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
+                let value = if counter { metric.get_counter().get_value() } else { metric.get_gauge().get_value() };
+                out.named(family.name(), family.help(), kind).line("", &Default::default(), &labels, value);
+            }
+        }
+    }
+}
+
+/// Counts a scrape as being answered while it lives.
+pub struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+const fn go_arch() -> &'static str {
+    if cfg!(target_arch = "x86_64") {
+        "amd64"
+    } else if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        std::env::consts::ARCH
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_of_this_process() {
+        let mut out = Samples::new();
+        Telemetry::new(&Settings::default()).unwrap().emit(3, &mut out);
+        let text = String::from_utf8(crate::exposition::Page::new(vec![out]).to_vec()).unwrap();
+        let value =
+            |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse::<f64>().ok()).unwrap();
+        assert!(value("process_resident_memory_bytes") > 1e6);
+        assert!(value("process_start_time_seconds") > 1.6e9);
+        assert!(value("process_open_fds") >= 3.0 && value("process_max_fds") >= 64.0);
+        assert_eq!(value("stack_exporter_duplicate_series_total"), 3.0);
+        assert_eq!(value("promhttp_metric_handler_requests_total{code=\"503\"}"), 0.0);
+    }
+}
