@@ -30,6 +30,10 @@ setpriv --reuid postgres --regid postgres --init-groups "$bin/postgres" -D /srv/
 postgres=$!
 redis-server --dir /srv --save '' >/srv/redis.log &
 redis=$!
+for attempt in $(seq 300); do
+  if "$bin/pg_isready" -q && redis-cli ping >/dev/null 2>&1; then break; fi
+  sleep 0.1
+done
 env -i "$agent" >/srv/agent.log 2>&1 &
 agent=$!
 trap 'kill $agent $redis $postgres; wait' EXIT
