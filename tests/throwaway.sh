@@ -76,9 +76,9 @@ require_rust() {
   local wanted have
   wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
   have=$(cargo --version 2>/dev/null | cut -d' ' -f2) || true
-  [[ -n $have ]] || fail "no cargo found: install Rust $wanted or later, for example from https://rustup.rs"
+  [[ -n $have ]] || fail "no cargo found: install Rust $wanted or later"
   [[ $(printf '%s\n' "$wanted" "$have" | sort -V | head -n 1) == "$wanted" ]] ||
-    fail "Rust $have is too old: this package needs $wanted or later, for example from https://rustup.rs"
+    fail "Rust $have is too old: this package needs $wanted or later"
   if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     fail "the Rust toolchain lacks a component: rustup component add rustfmt clippy"
   fi
@@ -127,8 +127,8 @@ fetch_cadvisor() {
   [[ ! -x $cadvisor ]] || return 0
   mkdir -p "$folder"/{lists/partial,archives/partial,parts}
   mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1)
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian} bullseye main" \
-    >"$folder/sources.list"
+  [[ -n $mirror ]] || fail "no URIs line in /etc/apt/sources.list.d/debian.sources tells which Debian mirror to ask for cadvisor"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bullseye main" >"$folder/sources.list"
   local apt=(apt-get -q -o "Dir::Etc::SourceList=$folder/sources.list" -o "Dir::Etc::SourceParts=$folder/parts"
     -o "Dir::State::Lists=$folder/lists" -o "Dir::Cache::Archives=$folder/archives"
     -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root)
