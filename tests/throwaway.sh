@@ -126,8 +126,9 @@ fetch_cadvisor() {
   cadvisor=$folder/unpacked/usr/bin/cadvisor
   [[ ! -x $cadvisor ]] || return 0
   mkdir -p "$folder"/{lists/partial,archives/partial,parts}
-  mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1)
-  [[ -n $mirror ]] || fail "no URIs line in /etc/apt/sources.list.d/debian.sources tells which Debian mirror to ask for cadvisor"
+  # Wherever this machine has its own Debian from.
+  mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | sed -n 's/ bookworm$//p' | head -n 1)
+  [[ -n $mirror ]] || fail "apt knows no mirror of Debian 12 to ask for cadvisor"
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bullseye main" >"$folder/sources.list"
   local apt=(apt-get -q -o "Dir::Etc::SourceList=$folder/sources.list" -o "Dir::Etc::SourceParts=$folder/parts"
     -o "Dir::State::Lists=$folder/lists" -o "Dir::Cache::Archives=$folder/archives"
