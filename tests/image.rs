@@ -8,6 +8,8 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -121,6 +123,46 @@ fn the_image_is_one_static_binary_and_certificates() {
     assert!(docker(&["run", "--rm", "--network=none", image(), "--version"]).starts_with("stack-exporter "));
 }
 
+/// Answers every question for an IPv4 address with 127.0.0.1, every other with nothing.
+fn answer(server: &UdpSocket) {
+    let mut message = [0; 512];
+    while let Ok((length, peer)) = server.recv_from(&mut message) {
+        let name = message[12..].iter().position(|byte| *byte == 0).unwrap();
+        let end = 12 + name + 5;
+        let wants_ipv4 = message[end - 4..end - 2] == [0, 1];
+        assert!(end <= length);
+        // A response without error; one question, one answer or none.
+        message[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(wants_ipv4), 0, 0, 0, 0]);
+        let mut response = message[..end].to_vec();
+        if wants_ipv4 {
+            // The name of the question, type A, class IN, 60 s, four bytes.
+            response.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+        }
+        server.send_to(&response, peer).unwrap();
+    }
+}
+
+#[test]
+fn names_are_resolved_in_the_empty_image() {
+    // An address of the test's own, since resolvers ask port 53 only.
+    let dns = UdpSocket::bind("127.77.53.1:53").expect("this test runs as root");
+    std::thread::spawn(move || answer(&dns));
+    let redis = TcpListener::bind("127.0.0.1:0").unwrap();
+    redis.set_nonblocking(true).unwrap();
+    let address = format!("REDIS_ADDR=redis://cache.test:{}", redis.local_addr().unwrap().port());
+    let listen = format!("--web.listen-address=127.0.0.1:{}", free_port());
+    let options = ["run", "-d", "--network=host", "--dns=127.77.53.1", "-e", &address];
+    let container = Container(docker(&[&options[..], &[image(), &listen]].concat()));
+    wait_for(&format!("a connection to cache.test by {}", container.0), Duration::from_secs(30), || {
+        let port = listen.rsplit(':').next().unwrap().parse().unwrap();
+        // Only a scrape makes the agent connect. It gets no answer from this server, which is no Redis.
+        if let Ok(mut agent) = TcpStream::connect(("127.0.0.1", port)) {
+            let _ = agent.write_all(b"GET /metrics/redis HTTP/1.0\r\n\r\n");
+        }
+        redis.accept().is_ok()
+    });
+}
+
 #[test]
 fn the_build_stage_has_all_that_cargo_wants() {
     image();
@@ -158,9 +200,7 @@ impl Composed {
         );
         fs::write(composed.folder.path().join("other.yml"), other).unwrap();
         run(composed.compose().args(["up", "-d", "--no-build", "--no-deps", "agent"]));
-        wait_for("the agent in the container", Duration::from_secs(20), || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
+        wait_for("the agent in the container", Duration::from_secs(20), || TcpStream::connect(("127.0.0.1", port)).is_ok());
         composed
     }
 
