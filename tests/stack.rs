@@ -52,7 +52,9 @@ fn the_agent_only_reads() {
     let agent = &compose()["services"]["agent"];
     assert_eq!(agent["read_only"], true);
     assert_eq!(strings(&agent["cap_drop"]), ["ALL"]);
-    assert!(agent.get("cap_add").is_none() && agent.get("privileged").is_none() && agent.get("ports").is_none());
+    for more in ["cap_add", "privileged", "pid", "ipc", "devices", "ports"] {
+        assert!(agent.get(more).is_none(), "{more}");
+    }
     let volumes = agent["volumes"].as_sequence().unwrap();
     assert!(!volumes.is_empty());
     for volume in volumes {
