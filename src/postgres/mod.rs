@@ -65,8 +65,10 @@ async fn search(settings: Settings, sources: Sources, enabled: Vec<&'static Entr
     loop {
         for (name, (host, port)) in find::look(&roots).await {
             if known.insert(name.clone()) {
-                tracing::info!(part = "postgres", target = %name, host, port, "found a server");
-                sources.add(source(Some(&name), targets::found(&settings, &host, port), &enabled));
+                let access = targets::found(&settings, &host, port);
+                let as_socket_owner = access.dsn.as_owner && host.starts_with('/');
+                tracing::info!(part = "postgres", target = %name, host, port, as_socket_owner, "found a server");
+                sources.add(source(Some(&name), access, &enabled));
             }
         }
         tokio::time::sleep(find::EVERY).await;
