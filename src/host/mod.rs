@@ -51,7 +51,7 @@ mod watchdog;
 use crate::exposition::Samples;
 use crate::scrape::{Collector, Entry, Module, Part, Source, Sources};
 use crate::settings::{Error, Flag, Settings};
-use crate::system::{Roots, System};
+use crate::system::{Foreign, Roots, System, foreign};
 
 /// This part's line in the table of parts.
 pub static MODULE: Module =
@@ -129,7 +129,23 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
             sources.add(thread(name, settings, built).map_err(|error| Error::new(format!("cannot start a thread: {error}")))?);
         }
     }
+    warn(settings, sources);
     Ok(())
+}
+
+/// Tells which collectors that are on show figures of a container, and what to mount so that they show the host's.
+fn warn(settings: &Settings, sources: &Sources) {
+    let on: Vec<_> = entries().filter(|entry| is_enabled(entry, settings)).map(|entry| entry.name).collect();
+    for Foreign { what, collectors, remedy } in foreign(&Roots::of(settings)) {
+        let wrong: Vec<_> = collectors.iter().copied().filter(|name| on.contains(name)).collect();
+        if !wrong.is_empty() {
+            sources.warn(
+                Part::Host,
+                what,
+                format!("{} show the container's figures, not the host's: {remedy}", wrong.join(", ")),
+            );
+        }
+    }
 }
 
 fn thread(name: &str, settings: &Settings, mut built: Vec<(&'static str, Box<dyn Collector>)>) -> std::io::Result<Source> {

@@ -7,16 +7,44 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, WeakShared, join_all};
 
 use super::outcome::{self, Journal};
-use super::{Selection, Source};
-use crate::exposition::{Page, Samples};
+use super::{Part, Selection, Source};
+use crate::exposition::{Family, Page, Samples};
 
-/// The sources there are. Cheap to clone; parts add to it, also later when a database is found.
+/// The sources there are, and what they must be warned of. Cheap to clone; parts add to it, also later when a database is found.
 #[derive(Clone, Default)]
 pub struct Sources {
     list: Arc<Mutex<Vec<Arc<Source>>>>,
+    warnings: Arc<Mutex<Vec<Warning>>>,
 }
 
+/// Figures that are not what they seem.
+struct Warning {
+    part: Part,
+    what: &'static str,
+    text: String,
+}
+
+static WARNING: Family = Family::gauge(
+    "stack_exporter_warning",
+    "Figures of the part are not what they seem, and what to do about it, as the label advice; 1.",
+);
+
 impl Sources {
+    /// Tells on every page with `part`, and once in the log, that its figures are not what they seem: `what` is missing, by one
+    /// word, and `text` says which figures suffer and what to do.
+    pub fn warn(&self, part: Part, what: &'static str, text: String) {
+        tracing::warn!(part = part.name(), missing = what, "{text}");
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(Warning { part, what, text });
+    }
+
+    /// Writes the warnings of the parts that `selection` asks for.
+    fn emit_warnings(&self, selection: &Selection, out: &mut Samples) {
+        let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        for Warning { part, what, text } in warnings.iter().filter(|warning| selection.has(warning.part)) {
+            out.family(&WARNING).add([("advice", text), ("missing", *what), ("part", part.name())], 1u8);
+        }
+    }
+
     /// Adds a source, in place of one with the same part and name.
     pub fn add(&self, source: Source) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
@@ -25,7 +53,7 @@ impl Sources {
     }
 
     /// Removes a source; its thread or task ends after the scrape it may be in.
-    pub fn remove(&self, part: super::Part, name: &str) {
+    pub fn remove(&self, part: Part, name: &str) {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| known.part != part || known.name != name);
     }
 
@@ -108,6 +136,7 @@ impl Scraper {
                 all.push(samples);
             }
         }
+        self.sources.emit_warnings(&selection, &mut own);
         (self.own)(self.duplicates(), &mut own);
         all.push(own);
         let page = Page::new(all);

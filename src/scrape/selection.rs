@@ -69,9 +69,14 @@ impl Selection {
         Ok(Selection { parts: parts.to_vec(), filter })
     }
 
+    /// Whether anything of `part` may be asked for.
+    pub fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
     /// Whether `collector` of `part` is asked for.
     pub fn wants(&self, part: Part, collector: &str) -> bool {
-        self.parts.contains(&part)
+        self.has(part)
             && match &self.filter {
                 Filter::All => true,
                 Filter::Only(names) => names.iter().any(|name| name == collector),

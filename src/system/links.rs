@@ -184,7 +184,7 @@ impl System {
 }
 
 /// `sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode`, one line for each netlink socket of a namespace.
-fn lists(list: &[u8], inode: u64) -> bool {
+pub(super) fn lists(list: &[u8], inode: u64) -> bool {
     text::lines(list).any(|line| text::fields(line).nth(9).and_then(text::number) == Some(inode))
 }
 

@@ -15,6 +15,7 @@ mod patience;
 mod roots;
 pub mod syscalls;
 pub mod text;
+mod view;
 
 pub use addresses::InterfaceAddress;
 pub use attributes::Folder;
@@ -24,3 +25,4 @@ pub use link_modes::{LinkMode, LinkModes};
 pub use links::{Address, Counters, Link};
 pub use patience::Patience;
 pub use roots::{FLAGS, Roots};
+pub use view::{Foreign, foreign};
