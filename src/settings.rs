@@ -285,9 +285,14 @@ impl Settings {
 pub struct Error(String);
 
 impl Error {
-    /// An error with this text.
+    /// An error with this text, of which one line is made: it may quote what somebody wrote.
     pub fn new(text: impl Into<String>) -> Self {
-        Error(text.into())
+        let mut text = text.into();
+        text.truncate(text.trim_end().len());
+        if text.contains(char::is_control) {
+            text = text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
+        }
+        Error(text)
     }
 }
 
@@ -342,6 +347,11 @@ pub fn mask(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_are_one_line_whatever_they_quote() {
+        assert_eq!(Error::new("unknown key a\nb \u{1b}[31mä\n").to_string(), "unknown key a\\nb \\u{1b}[31mä");
+    }
 
     #[test]
     fn times_are_read_as_go_writes_them() {

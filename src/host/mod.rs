@@ -102,7 +102,8 @@ pub static MOUNTS: &[&Entry] = &[&filesystem::ENTRY, &textfile::ENTRY];
 static DISABLE_DEFAULTS: Flag =
     Flag::switch("collector.disable-defaults", false, "Switch off every host collector that is not named by a flag of its own.");
 
-fn entries() -> impl Iterator<Item = &'static Entry> {
+/// All host collectors.
+pub fn entries() -> impl Iterator<Item = &'static Entry> {
     KERNEL.iter().chain(MOUNTS).copied()
 }
 
