@@ -85,7 +85,9 @@ impl Contract {
 
 #[test]
 fn what_is_shown_has_the_contracts_types_and_labels() {
-    let (contract, agent) = (Contract::read(), Agent::start(&HOST_ONLY, &[]));
+    let switches: Vec<String> = collectors().iter().map(|name| format!("--collector.{name}")).collect();
+    let all: Vec<&str> = HOST_ONLY.into_iter().chain(switches.iter().map(String::as_str)).collect();
+    let (contract, agent) = (Contract::read(), Agent::start(&all, &[]));
     let page = agent.scrape("/metrics/node");
     let ours: Vec<&Series> = page.series.iter().filter(|series| series.name.starts_with("node_")).collect();
     assert!(ours.len() > 100, "only {} series", ours.len());

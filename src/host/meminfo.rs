@@ -45,14 +45,14 @@ impl Collector for MemInfo {
 
 /// One line.
 #[derive(Debug, PartialEq)]
-struct Row<'a> {
-    field: &'a str,
-    value: u64,
+pub(super) struct Row<'a> {
+    pub(super) field: &'a str,
+    pub(super) value: u64,
     in_bytes: bool,
 }
 
 /// `Active(anon):    2020004 kB`, `HugePages_Total:       0`
-fn parse(line: &[u8]) -> Option<Row<'_>> {
+pub(super) fn parse(line: &[u8]) -> Option<Row<'_>> {
     let (field, rest) = text::pair(line, b':')?;
     let field = std::str::from_utf8(field).ok().filter(|field| !field.is_empty())?;
     let mut rest = text::fields(rest);
@@ -65,7 +65,7 @@ fn parse(line: &[u8]) -> Option<Row<'_>> {
 }
 
 /// `Active(anon)` -> `Active_anon`; any other character that no metric name may have becomes `_`.
-fn of_name(byte: u8) -> Option<char> {
+pub(super) fn of_name(byte: u8) -> Option<char> {
     match byte {
         b')' => None,
         b if b.is_ascii_alphanumeric() => Some(char::from(b)),

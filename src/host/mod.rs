@@ -5,8 +5,11 @@
 
 mod arp;
 mod bonding;
+mod buddyinfo;
+mod cgroups;
 mod conntrack;
 mod cpu;
+mod cpu_vulnerabilities;
 mod cpufreq;
 mod cpuinfo;
 mod cpusys;
@@ -20,9 +23,13 @@ pub mod filter;
 mod glob;
 mod hwmon;
 mod hwmon_chips;
+mod interrupts;
+mod kernel_hung;
+mod ksmd;
 mod loadavg;
 mod mdadm;
 mod meminfo;
+mod meminfo_numa;
 mod mounts;
 mod netclass;
 mod netclass_files;
@@ -36,17 +43,23 @@ mod pressure;
 mod rapl;
 mod schedstat;
 mod selinux;
+mod slabinfo;
 mod sockstat;
+mod softirqs;
 mod softnet;
 mod stat;
+mod swap;
 mod textfile;
 mod thermal_zone;
 mod time;
 mod timex;
+#[cfg(test)]
+mod tree;
 mod udp_queues;
 mod uname;
 mod vmstat;
 mod watchdog;
+mod zoneinfo;
 
 use crate::exposition::Samples;
 use crate::scrape::{Collector, Entry, Module, Part, Source, Sources};
@@ -62,8 +75,11 @@ pub static MODULE: Module =
 pub static KERNEL: &[&Entry] = &[
     &arp::ENTRY,
     &bonding::ENTRY,
+    &buddyinfo::ENTRY,
+    &cgroups::ENTRY,
     &conntrack::ENTRY,
     &cpu::ENTRY,
+    &cpu_vulnerabilities::ENTRY,
     &cpufreq::ENTRY,
     &diskstats::ENTRY,
     &dmi::ENTRY,
@@ -71,9 +87,13 @@ pub static KERNEL: &[&Entry] = &[
     &entropy::ENTRY,
     &filefd::ENTRY,
     &hwmon::ENTRY,
+    &interrupts::ENTRY,
+    &kernel_hung::ENTRY,
+    &ksmd::ENTRY,
     &loadavg::ENTRY,
     &mdadm::ENTRY,
     &meminfo::ENTRY,
+    &meminfo_numa::ENTRY,
     &netclass::ENTRY,
     &netdev::ENTRY,
     &netstat::ENTRY,
@@ -84,9 +104,12 @@ pub static KERNEL: &[&Entry] = &[
     &rapl::ENTRY,
     &schedstat::ENTRY,
     &selinux::ENTRY,
+    &slabinfo::ENTRY,
     &sockstat::ENTRY,
+    &softirqs::ENTRY,
     &softnet::ENTRY,
     &stat::ENTRY,
+    &swap::ENTRY,
     &thermal_zone::ENTRY,
     &time::ENTRY,
     &timex::ENTRY,
@@ -94,6 +117,7 @@ pub static KERNEL: &[&Entry] = &[
     &uname::ENTRY,
     &vmstat::ENTRY,
     &watchdog::ENTRY,
+    &zoneinfo::ENTRY,
 ];
 
 /// What touches mounted file systems: on a thread of its own, since a mount may hang.
