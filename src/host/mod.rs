@@ -49,6 +49,7 @@ mod softirqs;
 mod softnet;
 mod stat;
 mod swap;
+mod sysctl;
 mod textfile;
 mod thermal_zone;
 mod time;
@@ -110,6 +111,7 @@ pub static KERNEL: &[&Entry] = &[
     &softnet::ENTRY,
     &stat::ENTRY,
     &swap::ENTRY,
+    &sysctl::ENTRY,
     &thermal_zone::ENTRY,
     &time::ENTRY,
     &timex::ENTRY,
