@@ -40,6 +40,7 @@ mod nvme;
 mod os;
 mod powersupplyclass;
 mod pressure;
+mod processes;
 mod rapl;
 mod schedstat;
 mod selinux;
@@ -102,6 +103,7 @@ pub static KERNEL: &[&Entry] = &[
     &os::ENTRY,
     &powersupplyclass::ENTRY,
     &pressure::ENTRY,
+    &processes::ENTRY,
     &rapl::ENTRY,
     &schedstat::ENTRY,
     &selinux::ENTRY,
