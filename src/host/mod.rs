@@ -15,14 +15,18 @@ mod cpuinfo;
 mod cpusys;
 mod diskstats;
 mod dmi;
+mod drm;
 mod edac;
 mod entropy;
+mod fibrechannel;
 mod filefd;
 mod filesystem;
 pub mod filter;
 mod glob;
 mod hwmon;
 mod hwmon_chips;
+mod infiniband;
+mod infiniband_counters;
 mod interrupts;
 mod kernel_hung;
 mod ksmd;
@@ -38,6 +42,8 @@ mod netdev;
 mod netstat;
 mod nvme;
 mod os;
+mod pci_ids;
+mod pcidevice;
 mod powersupplyclass;
 mod pressure;
 mod processes;
@@ -85,10 +91,13 @@ pub static KERNEL: &[&Entry] = &[
     &cpufreq::ENTRY,
     &diskstats::ENTRY,
     &dmi::ENTRY,
+    &drm::ENTRY,
     &edac::ENTRY,
     &entropy::ENTRY,
+    &fibrechannel::ENTRY,
     &filefd::ENTRY,
     &hwmon::ENTRY,
+    &infiniband::ENTRY,
     &interrupts::ENTRY,
     &kernel_hung::ENTRY,
     &ksmd::ENTRY,
@@ -101,6 +110,7 @@ pub static KERNEL: &[&Entry] = &[
     &netstat::ENTRY,
     &nvme::ENTRY,
     &os::ENTRY,
+    &pcidevice::ENTRY,
     &powersupplyclass::ENTRY,
     &pressure::ENTRY,
     &processes::ENTRY,
