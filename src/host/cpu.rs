@@ -68,7 +68,7 @@ impl Collector for Cpu {
             info.collect(system, out)?;
         }
         let known = self.seen.len();
-        let result = self.update(system.proc("stat")?);
+        let result = self.update(system.shared("stat")?);
         self.emit(out);
         self.sys.collect(system, known != self.seen.len(), out);
         result

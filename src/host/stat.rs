@@ -33,7 +33,7 @@ struct Stat {
 
 impl Collector for Stat {
     fn collect(&mut self, system: &mut System, out: &mut Samples) -> Result<(), Fault> {
-        let text = system.proc("stat")?;
+        let text = system.shared("stat")?;
         let mut bad = None;
         for line in text::lines(text) {
             match parse(line) {

@@ -31,6 +31,8 @@ pub struct System {
     pub deadline: Option<Instant>,
     buffer: Vec<u8>,
     kept: HashMap<(Tree, &'static str), File>,
+    /// What was read in this scrape for more than one collector.
+    shared: HashMap<&'static str, Vec<u8>>,
     pub(super) links: super::links::Kept,
 }
 
@@ -51,11 +53,21 @@ impl System {
     pub fn begin(&mut self, deadline: Instant) {
         self.deadline = Some(deadline);
         self.links.fresh = false;
+        self.shared.clear();
     }
 
     /// The bytes of `/proc/<path>`, which is kept open. For the few files whose names are fixed.
     pub fn proc(&mut self, path: &'static str) -> Result<&[u8], Fault> {
         self.keep(Tree::Proc, path)
+    }
+
+    /// As [`proc`](Self::proc), read once in a scrape: for a file that more than one collector asks for.
+    pub fn shared(&mut self, path: &'static str) -> Result<&[u8], Fault> {
+        if !self.shared.contains_key(path) {
+            let text = self.proc(path)?.to_vec();
+            self.shared.insert(path, text);
+        }
+        Ok(self.shared.get(path).map_or(&[], Vec::as_slice))
     }
 
     /// The bytes of `/proc/net/<file>` of the host's network namespace ([`Roots::net`]), which is kept open.
@@ -134,6 +146,21 @@ fn fill(buffer: &mut Vec<u8>, file: &File) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shared_is_read_once_in_a_scrape() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |text: &str| std::fs::write(dir.path().join("stat"), text).unwrap();
+        let mut system = System::new(Roots { proc: dir.path().into(), ..Roots::default() });
+        assert!(system.shared("stat").unwrap_err().is_absence());
+        for text in ["first", "second"] {
+            system.begin(Instant::now());
+            write(text);
+            assert_eq!(system.shared("stat").unwrap(), text.as_bytes());
+            write("later");
+            assert_eq!(system.shared("stat").unwrap(), text.as_bytes());
+        }
+    }
 
     #[test]
     fn reads_whole_files_and_names_what_is_missing() {
