@@ -68,6 +68,8 @@ mod uname;
 mod vmstat;
 mod watchdog;
 mod zoneinfo;
+mod xfs;
+mod zfs;
 
 use crate::exposition::Samples;
 use crate::scrape::{Collector, Entry, Module, Part, Source, Sources};
@@ -132,6 +134,8 @@ pub static KERNEL: &[&Entry] = &[
     &vmstat::ENTRY,
     &watchdog::ENTRY,
     &zoneinfo::ENTRY,
+    &xfs::ENTRY,
+    &zfs::ENTRY,
 ];
 
 /// What touches mounted file systems: on a thread of its own, since a mount may hang.
