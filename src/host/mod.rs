@@ -35,11 +35,15 @@ mod mdadm;
 mod meminfo;
 mod meminfo_numa;
 mod mounts;
+mod mountstats;
+mod mountstats_families;
 mod netclass;
 mod netclass_files;
 mod netclass_speed;
 mod netdev;
 mod netstat;
+mod nfs;
+mod nfsd;
 mod nvme;
 mod os;
 mod pci_ids;
@@ -48,6 +52,7 @@ mod powersupplyclass;
 mod pressure;
 mod processes;
 mod rapl;
+mod rpc;
 mod schedstat;
 mod selinux;
 mod slabinfo;
@@ -107,9 +112,12 @@ pub static KERNEL: &[&Entry] = &[
     &mdadm::ENTRY,
     &meminfo::ENTRY,
     &meminfo_numa::ENTRY,
+    &mountstats::ENTRY,
     &netclass::ENTRY,
     &netdev::ENTRY,
     &netstat::ENTRY,
+    &nfs::ENTRY,
+    &nfsd::ENTRY,
     &nvme::ENTRY,
     &os::ENTRY,
     &pcidevice::ENTRY,

@@ -121,21 +121,26 @@ impl Mounts {
     }
 }
 
-/// What a line says.
+/// What a line says, escapes left as they are.
 #[derive(Debug, PartialEq)]
-struct Line<'a> {
+pub(super) struct Line<'a> {
     id: u64,
     major: &'a [u8],
     minor: &'a [u8],
-    point: &'a [u8],
-    kind: &'a [u8],
-    source: &'a [u8],
+    /// Where it is mounted.
+    pub(super) point: &'a [u8],
+    /// The file system's type.
+    pub(super) kind: &'a [u8],
+    /// What is mounted: a device, an export.
+    pub(super) source: &'a [u8],
+    /// The options of the file system, apart from those of the mount.
+    pub(super) options: &'a [u8],
     read_only: bool,
 }
 
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`: number, parent, device, root, mount point,
 /// options, any number of tags, a dash, type, source, options of the file system.
-fn parse(line: &[u8]) -> Option<Line<'_>> {
+pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
     let mut fields = text::fields(line);
     let id = text::number(fields.next()?)?;
     let (major, minor) = text::pair(fields.nth(1)?, b':')?;
@@ -146,7 +151,7 @@ fn parse(line: &[u8]) -> Option<Line<'_>> {
     let has = |options: &[u8], wanted: &[u8]| options.split(|&byte| byte == b',').any(|option| option == wanted);
     // ext4 remounted by the kernel after an error has `emergency_ro` since Linux 6.14.
     let read_only = has(options, b"ro") || has(of_system, b"ro") || has(of_system, b"emergency_ro");
-    Some(Line { id, major, minor, point, kind, source, read_only })
+    Some(Line { id, major, minor, point, kind, source, options: of_system, read_only })
 }
 
 /// `\040` and the like, by which the kernel writes blank, tab, newline, `#` and backslash.
