@@ -4,6 +4,8 @@
 //! `collect[]` are derived from its [`Entry`].
 
 mod arp;
+mod bcache;
+mod bcachefs;
 mod bonding;
 mod buddyinfo;
 mod cgroups;
@@ -16,6 +18,8 @@ mod cpusys;
 mod diskstats;
 mod dmi;
 mod drm;
+mod dmmultipath;
+mod drbd;
 mod edac;
 mod entropy;
 mod fibrechannel;
@@ -45,6 +49,7 @@ mod netstat;
 mod nfs;
 mod nfsd;
 mod nvme;
+mod nvmesubsystem;
 mod os;
 mod pci_ids;
 mod pcidevice;
@@ -62,6 +67,7 @@ mod softnet;
 mod stat;
 mod swap;
 mod sysctl;
+mod tapestats;
 mod textfile;
 mod thermal_zone;
 mod time;
@@ -89,6 +95,8 @@ pub static MODULE: Module =
 /// contend for the kernel's locks and gain nothing.
 pub static KERNEL: &[&Entry] = &[
     &arp::ENTRY,
+    &bcache::ENTRY,
+    &bcachefs::ENTRY,
     &bonding::ENTRY,
     &buddyinfo::ENTRY,
     &cgroups::ENTRY,
@@ -99,6 +107,8 @@ pub static KERNEL: &[&Entry] = &[
     &diskstats::ENTRY,
     &dmi::ENTRY,
     &drm::ENTRY,
+    &dmmultipath::ENTRY,
+    &drbd::ENTRY,
     &edac::ENTRY,
     &entropy::ENTRY,
     &fibrechannel::ENTRY,
@@ -119,6 +129,7 @@ pub static KERNEL: &[&Entry] = &[
     &nfs::ENTRY,
     &nfsd::ENTRY,
     &nvme::ENTRY,
+    &nvmesubsystem::ENTRY,
     &os::ENTRY,
     &pcidevice::ENTRY,
     &powersupplyclass::ENTRY,
@@ -134,6 +145,7 @@ pub static KERNEL: &[&Entry] = &[
     &stat::ENTRY,
     &swap::ENTRY,
     &sysctl::ENTRY,
+    &tapestats::ENTRY,
     &thermal_zone::ENTRY,
     &time::ENTRY,
     &timex::ENTRY,
