@@ -64,7 +64,7 @@ fn filters_answer_with_node_exporters_codes() {
 
 #[test]
 fn gzip_comes_when_asked_for() {
-    let agent = Agent::start(&HOST, &[]);
+    let agent = Agent::start(&[&HOST[..], &["--web.compression=on"]].concat(), &[]);
     let zipped = agent.request("/metrics", &[("Accept-Encoding", "gzip")]);
     assert_eq!(zipped.header("content-encoding"), Some("gzip"));
     let mut text = String::new();
@@ -72,6 +72,59 @@ fn gzip_comes_when_asked_for() {
     assert!(support::exposition::parse(&text).unwrap().value("node_load1", &[]).is_some());
     assert!(zipped.body.len() * 3 < text.len());
     assert_eq!(agent.request("/metrics", &[]).header("content-encoding"), None);
+}
+
+#[test]
+fn who_is_near_gets_gzip_only_where_that_was_asked_for() {
+    for (setting, near) in [("auto", None), ("on", Some("gzip")), ("off", None)] {
+        let agent = Agent::start(&[&HOST[..], &[&format!("--web.compression={setting}")]].concat(), &[]);
+        let response = agent.request("/metrics", &[("Accept-Encoding", "gzip")]);
+        assert_eq!(response.header("content-encoding"), near, "{setting}");
+        assert_eq!(response.header("vary"), Some("Accept-Encoding"));
+    }
+}
+
+#[test]
+fn a_prefix_stands_before_every_path() {
+    for prefix in ["/agent", "/agent/"] {
+        let agent = Agent::start(&[&HOST[..], &[&format!("--web.route-prefix={prefix}")]].concat(), &[]);
+        for path in ["/agent", "/agent/", "/agent/metrics", "/agent/metrics/node", "/agent/-/healthy", "/agent/-/ready"] {
+            assert_eq!(agent.request(path, &[]).status, 200, "{path}");
+        }
+        for path in ["/", "/metrics", "/-/healthy", "/agents", "/agentmetrics", "/agent/agent/metrics", "/agent//metrics"] {
+            assert_eq!(agent.request(path, &[]).status, 404, "{path}");
+        }
+        let landing = agent.get("/agent/");
+        for link in ["/agent/metrics", "/agent/metrics/node", "/agent/-/ready"] {
+            assert!(landing.contains(&format!("href=\"{link}\"")), "{landing}");
+        }
+    }
+}
+
+#[test]
+fn the_page_at_the_root_takes_the_place_of_the_landing_page() {
+    let agent = Agent::start(&[&HOST[..], &["--web.telemetry-path=/"]].concat(), &[]);
+    for path in ["/", "/node"] {
+        assert_eq!(agent.scrape(path).value("stack_exporter_build_info", &[]), Some(1.0), "{path}");
+    }
+    assert_eq!(agent.get("/-/healthy"), "healthy\n");
+    for path in ["/metrics", "//", "//node", "/node/"] {
+        assert_eq!(agent.request(path, &[]).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn exporter_metrics_can_be_left_out_as_node_exporter_does() {
+    let names = |agent: &Agent| {
+        let page = agent.scrape("/metrics");
+        page.series
+            .iter()
+            .map(|series| series.name.clone())
+            .filter(|name| ["process_", "promhttp_"].iter().any(|prefix| name.starts_with(prefix)))
+            .count()
+    };
+    assert!(names(&Agent::start(&HOST, &[])) > 8);
+    assert_eq!(names(&Agent::start(&[&HOST[..], &["--web.disable-exporter-metrics"]].concat(), &[])), 0);
 }
 
 #[test]
@@ -132,6 +185,14 @@ fn mistakes_are_one_line_and_exit_code_2_before_the_port_is_open() {
         (vec!["--web.listen-address=nowhere"], "nowhere"),
         (vec!["--web.listen-address=:99999"], ":99999"),
         (vec!["--web.telemetry-path=metrics"], "web.telemetry-path"),
+        (vec!["--web.telemetry-path=/metrics/"], "web.telemetry-path"),
+        (vec!["--web.route-prefix=agent"], "web.route-prefix"),
+        (vec!["--web.compression=best"], "none of auto, on, off"),
+        (vec!["--web.listen-address=unix://agent.sock"], "absolute path"),
+        (vec!["--web.listen-address=vsock://9100"], "vsock://:9100"),
+        (vec!["--web.listen-address=http://localhost:9100"], "neither unix://"),
+        (vec!["--web.systemd-socket"], "no socket activation file descriptors found"),
+        (vec!["--web.config.file=/does/not/exist.yml"], "/does/not/exist.yml"),
         (vec!["--config.file=/does/not/exist"], "/does/not/exist"),
         (vec![file.as_str()], "line 2"),
         (vec![address.as_str()], &address["--web.listen-address=".len()..]),

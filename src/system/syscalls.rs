@@ -1,9 +1,14 @@
-//! System and C library calls that `nix` lacks: the only file where `unsafe` is allowed.
+//! System and C library calls that no crate makes for us: the only file where `unsafe` is allowed.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use socket2::Socket;
+use tokio::io::unix::AsyncFd;
 
 /// What adjtimex(2) reads of the kernel's clock, and the state of the clock (`TIME_OK` … `TIME_ERROR`) that it returns.
 pub fn adjtimex() -> io::Result<(libc::timex, libc::c_int)> {
@@ -53,6 +58,29 @@ fn set_effective_user(uid: libc::uid_t) {
     const SAME: libc::c_long = -1;
     // SAFETY: the call takes three integers and touches no memory of ours.
     let _refused_is_harmless = unsafe { libc::syscall(libc::SYS_setresuid, SAME, libc::c_long::from(uid), SAME) };
+}
+
+/// The `count` descriptors from 3 on that systemd has passed to this process (sd_listen_fds(3)), once: a second call gets none.
+///
+/// Ask for no more than `LISTEN_FDS` says, and only where `LISTEN_PID` is this process: they are its own to close then.
+pub fn inherited_descriptors(count: u32) -> Vec<OwnedFd> {
+    const FIRST: libc::c_int = 3;
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if count == 0 || TAKEN.swap(true, Ordering::AcqRel) {
+        return Vec::new();
+    }
+    let end = FIRST.saturating_add_unsigned(count);
+    // SAFETY: fcntl with these commands takes integers only, and says whether there is such a descriptor.
+    let open = |descriptor: &libc::c_int| unsafe { libc::fcntl(*descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } == 0;
+    // SAFETY: it is open, and whoever started us put it there for us: nobody else here knows of it, and this line is reached once.
+    (FIRST..end).take_while(open).map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) }).collect()
+}
+
+/// A socket of any kind, watched by the runtime this is called in.
+pub fn watch(socket: Socket) -> io::Result<AsyncFd<Socket>> {
+    // SAFETY: a Socket owns its descriptor, always names the same one, and is not reachable for a change before it is unregistered:
+    // AsyncFd lends it by shared reference, through which a Socket cannot be replaced.
+    Ok(unsafe { AsyncFd::register(socket) }?)
 }
 
 /// Makes the C library give memory back: a page's buffers (above 128 KiB) are mapped and unmapped one by one instead of growing a heap

@@ -5,12 +5,12 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Two scrape intervals of the laziest usual kind.
@@ -21,55 +21,128 @@ const ANSWER: Duration = Duration::from_secs(90);
 
 /// When this connection will be given up, unless something happens.
 #[derive(Clone)]
-pub(super) struct Patience(Arc<Mutex<(Phase, Instant)>>);
+pub(super) struct Patience(Arc<Shared>);
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Idle,
+struct Shared {
+    state: Mutex<State>,
+    /// Tells who waits for the end that it has come nearer.
+    hurry: Notify,
+}
+
+struct State {
+    phase: Phase,
+    since: Instant,
+    until: Instant,
+    /// Answers under way; more than one with HTTP/2 only.
+    answers: usize,
+    /// HTTP/2: its bytes may be a ping, so they do not say that a request begins.
+    multiplexed: bool,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The peer's part of the TLS handshake.
+    Handshake,
+    /// A request's header: a new connection is expected to come with one.
     Header,
+    /// Anything at all, between requests.
+    Idle,
+    /// Our own answer.
     Answer,
+    /// Nothing: it was given up.
+    Over,
+}
+
+impl Phase {
+    fn patience(self) -> Duration {
+        match self {
+            Phase::Handshake | Phase::Header => HEADER,
+            Phase::Idle => IDLE,
+            Phase::Answer => ANSWER,
+            Phase::Over => Duration::ZERO,
+        }
+    }
 }
 
 impl Patience {
-    pub(super) fn new() -> Self {
-        // A connection that was opened is expected to say something soon; only a kept one may be silent.
-        Patience(Arc::new(Mutex::new((Phase::Header, Instant::now() + HEADER))))
+    /// With a connection that was just opened, and begins with a `handshake` or a request.
+    pub(super) fn new(handshake: bool) -> Self {
+        let (phase, now) = (if handshake { Phase::Handshake } else { Phase::Header }, Instant::now());
+        let state = State { phase, since: now, until: now + phase.patience(), answers: 0, multiplexed: false };
+        Patience(Arc::new(Shared { state: Mutex::new(state), hurry: Notify::new() }))
     }
 
-    fn enter(&self, phase: Phase, time: Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (phase, Instant::now() + time);
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.state().phase
+    }
+
+    /// When the phase began.
+    pub(super) fn since(&self) -> Instant {
+        self.state().since
+    }
+
+    /// Whether both are about the same connection.
+    pub(super) fn is(&self, other: &Patience) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The handshake is done.
+    pub(super) fn greeted(&self, multiplexed: bool) {
+        let mut state = self.state();
+        state.multiplexed = multiplexed;
+        state.enter(Phase::Header);
     }
 
     fn bytes_came(&self) {
-        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).0 == Phase::Idle;
-        if idle {
-            self.enter(Phase::Header, HEADER);
+        let mut state = self.state();
+        if state.phase == Phase::Idle && !state.multiplexed {
+            state.enter(Phase::Header);
         }
     }
 
-    /// A request's header is complete.
-    pub(super) fn answering(&self) {
-        self.enter(Phase::Answer, ANSWER);
-    }
-
-    /// The answer is written; nothing is due any more.
-    fn answered(&self) {
-        self.enter(Phase::Idle, IDLE);
-    }
-
-    /// A guard for the answer's body: when hyper has taken all of it, the connection is idle.
-    pub(super) fn until_answered(&self) -> Answering {
+    /// A request's header is complete. When hyper has taken all of the answer's body, which holds the guard, nothing is due any more.
+    pub(super) fn answering(&self) -> Answering {
+        let mut state = self.state();
+        state.answers += 1;
+        // Answers that overlap share one time, or a peer that reads none of them could go on asking for ever.
+        if state.phase != Phase::Answer {
+            state.enter(Phase::Answer);
+        }
         Answering(self.clone())
+    }
+
+    /// Ends the connection now.
+    pub(super) fn give_up(&self) {
+        self.state().enter(Phase::Over);
+        self.0.hurry.notify_one();
     }
 
     /// Returns when the connection's time is over.
     pub(super) async fn ends(&self) {
         loop {
-            let until = self.0.lock().unwrap_or_else(PoisonError::into_inner).1;
+            let until = self.state().until;
             if until <= Instant::now() {
                 return;
             }
-            tokio::time::sleep_until(until).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => {}
+                () = self.0.hurry.notified() => {}
+            }
+        }
+    }
+}
+
+impl State {
+    fn enter(&mut self, phase: Phase) {
+        // Whoever was given up is not taken back.
+        if self.phase != Phase::Over {
+            let now = Instant::now();
+            (self.phase, self.since, self.until) = (phase, now, now + phase.patience());
         }
     }
 }
@@ -79,13 +152,22 @@ pub(super) struct Answering(Patience);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.answered();
+        let mut state = self.0.state();
+        state.answers = state.answers.saturating_sub(1);
+        if state.answers == 0 {
+            state.enter(Phase::Idle);
+        }
     }
 }
 
+/// What a connection's bytes come and go through.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// The stream, with its bytes watched.
 pub(super) struct Watched {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Box<dyn Stream>,
     pub(super) patience: Patience,
 }
 
@@ -114,7 +196,7 @@ impl AsyncWrite for Watched {
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

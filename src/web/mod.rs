@@ -1,7 +1,17 @@
-//! HTTP: listener, routes, pages, probes. Knows pages of bytes, not collectors.
+//! HTTP: listeners, TLS, passwords, routes, pages, probes. Knows pages of bytes, not collectors.
+//!
+//! ```text
+//! listen -> server (crowd: who may stay, connection: how long) -> handshake -> gate (config, rate, auth) -> routes -> body
+//! ```
 
+mod auth;
 mod body;
+mod config;
 mod connection;
+mod crowd;
+mod gate;
+mod listen;
+mod rate;
 mod request;
 mod routes;
 mod server;
@@ -10,13 +20,31 @@ use std::time::Duration;
 
 use crate::settings::Flag;
 
-pub use server::{Server, bind};
+pub use listen::{Listener, bind};
+pub use server::Server;
 
-pub(crate) static LISTEN: Flag = Flag::list("web.listen-address", &[":9100"], "Address to listen on, host:port or :port.");
+pub(crate) static LISTEN: Flag = Flag::list(
+    "web.listen-address",
+    &[":9100"],
+    "Address to listen on: host:port, :port, unix:///absolute/path or vsock://:port.",
+);
+static SYSTEMD: Flag =
+    Flag::switch("web.systemd-socket", false, "Listen on the sockets that systemd passes, instead of --web.listen-address.");
+static CONFIG_FILE: Flag = Flag::text(
+    "web.config.file",
+    "",
+    "YAML file with TLS, users, headers and rate limit, in the format of Prometheus' exporters; read again when it changes.",
+);
+static ROUTE_PREFIX: Flag = Flag::text("web.route-prefix", "/", "What the paths of all pages begin with.");
 static TELEMETRY_PATH: Flag =
     Flag::text("web.telemetry-path", "/metrics", "Path of the page of all parts; each part's own page lies below it.");
 static MAX_REQUESTS: Flag =
     Flag::number("web.max-requests", 40, "Scrapes answered at once, 0 for no limit; one more gets a 503.");
+static COMPRESSION: Flag = Flag::text(
+    "web.compression",
+    "auto",
+    "gzip for scrapers that take it: on, off, or auto, which spares those on this machine.",
+);
 static TIMEOUT: Flag =
     Flag::time("scrape.timeout", Duration::from_secs(10), "Longest time a scrape may take, whatever the scraper allows.");
 static MARGIN: Flag = Flag::time(
@@ -26,4 +54,5 @@ static MARGIN: Flag = Flag::time(
 );
 
 /// The flags of the web side.
-pub static FLAGS: [&Flag; 5] = [&LISTEN, &TELEMETRY_PATH, &MAX_REQUESTS, &TIMEOUT, &MARGIN];
+pub static FLAGS: [&Flag; 9] =
+    [&LISTEN, &SYSTEMD, &CONFIG_FILE, &TELEMETRY_PATH, &ROUTE_PREFIX, &MAX_REQUESTS, &COMPRESSION, &TIMEOUT, &MARGIN];

@@ -7,7 +7,7 @@ use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 
 use super::body::Reply;
-use super::{MARGIN, MAX_REQUESTS, TELEMETRY_PATH, TIMEOUT, request};
+use super::{COMPRESSION, MARGIN, MAX_REQUESTS, ROUTE_PREFIX, TELEMETRY_PATH, TIMEOUT, request};
 use crate::scrape::{Catalog, Part, Scraper, Selection};
 use crate::settings::{Error, Settings};
 use crate::telemetry::Telemetry;
@@ -20,10 +20,38 @@ pub(super) struct Routes {
     scraper: Arc<Scraper>,
     telemetry: Arc<Telemetry>,
     catalog: Catalog,
+    /// What every path begins with; empty, or `/agent`.
+    prefix: String,
+    /// Of the page of all parts, below the prefix: `/metrics`, or `/`.
     path: String,
+    compression: Compression,
     max_requests: u64,
     timeout: Duration,
     margin: Duration,
+}
+
+/// `--web.compression`
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compression {
+    /// For peers elsewhere: on the same machine it costs more than it saves.
+    Auto,
+    On,
+    Off,
+}
+
+impl Compression {
+    fn of(settings: &Settings) -> Result<Self, Error> {
+        match settings.text(&COMPRESSION).as_str() {
+            "auto" => Ok(Compression::Auto),
+            "on" => Ok(Compression::On),
+            "off" => Ok(Compression::Off),
+            other => Err(Error::new(format!("{}: {other:?} is none of auto, on, off", COMPRESSION.name))),
+        }
+    }
+
+    fn wants(self, near: bool) -> bool {
+        self == Compression::On || self == Compression::Auto && !near
+    }
 }
 
 impl Routes {
@@ -34,30 +62,46 @@ impl Routes {
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, Error> {
         let path = settings.text(&TELEMETRY_PATH);
-        if !path.starts_with('/') || path.len() < 2 || path.ends_with('/') {
+        if !path.starts_with('/') || path.len() > 1 && path.ends_with('/') {
             return Err(Error::new(format!("{}: {path:?} is not a path such as /metrics", TELEMETRY_PATH.name)));
+        }
+        let prefix = settings.text(&ROUTE_PREFIX);
+        let prefix = prefix.strip_suffix('/').unwrap_or(&prefix).to_owned();
+        if !prefix.is_empty() && !prefix.starts_with('/') {
+            return Err(Error::new(format!("{}: {prefix:?} is not a path such as /agent", ROUTE_PREFIX.name)));
         }
         Ok(Routes {
             scraper,
             telemetry,
             catalog,
+            prefix,
             path,
+            compression: Compression::of(settings)?,
             max_requests: settings.number(&MAX_REQUESTS),
             timeout: settings.time(&TIMEOUT),
             margin: settings.time(&MARGIN),
         })
     }
 
-    pub(super) async fn answer<B>(&self, request: Request<B>) -> Response<Reply> {
-        let path = request.uri().path();
-        let parts = self.parts_of(path);
+    /// Answers a request of a peer that is `near`, on this machine, or is not.
+    pub(super) async fn answer<B>(&self, request: Request<B>, near: bool) -> Response<Reply> {
+        let below = request.uri().path().strip_prefix(self.prefix.as_str());
+        let path = match below {
+            // The prefix itself is as good as the page below it.
+            Some("") => "/",
+            Some(path) if path.starts_with('/') => path,
+            _ => return plain(StatusCode::NOT_FOUND, "not found\n"),
+        };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n");
             refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refusal;
         }
-        match (parts, path) {
-            (Some(parts), _) => self.scrape(&parts, request.uri().query().unwrap_or_default(), request.headers()).await,
+        match (self.parts_of(path), path) {
+            (Some(parts), _) => {
+                let gzip = self.compression.wants(near) && request::takes_gzip(request.headers());
+                self.scrape(&parts, request.uri().query().unwrap_or_default(), request.headers(), gzip).await
+            }
             (None, "/") => self.landing(),
             (None, "/-/healthy") => plain(StatusCode::OK, "healthy\n"),
             (None, "/-/ready") => plain(StatusCode::OK, "ready\n"),
@@ -67,16 +111,14 @@ impl Routes {
 
     /// The parts that `path` shows: all for the telemetry path, one for a page below it.
     fn parts_of(&self, path: &str) -> Option<Vec<Part>> {
-        match path.strip_prefix(self.path.as_str())? {
-            "" => Some(self.catalog.parts.clone()),
-            below => {
-                let page = below.strip_prefix('/')?;
-                self.catalog.parts.iter().find(|part| part.page() == page).map(|part| vec![*part])
-            }
+        if path == self.path {
+            return Some(self.catalog.parts.clone());
         }
+        let page = path.strip_prefix(self.path.trim_end_matches('/'))?.strip_prefix('/')?;
+        self.catalog.parts.iter().find(|part| part.page() == page).map(|part| vec![*part])
     }
 
-    async fn scrape(&self, parts: &[Part], query: &str, headers: &HeaderMap) -> Response<Reply> {
+    async fn scrape(&self, parts: &[Part], query: &str, headers: &HeaderMap, gzip: bool) -> Response<Reply> {
         let in_flight = self.telemetry.begin();
         if self.max_requests > 0 && u64::try_from(self.telemetry.in_flight()).unwrap_or(0) > self.max_requests {
             self.telemetry.answered("503");
@@ -93,7 +135,6 @@ impl Routes {
         };
         let page = self.scraper.scrape(selection, request::time(headers, self.timeout, self.margin)).await;
         self.telemetry.answered("200");
-        let gzip = request::takes_gzip(headers);
         let mut response = Response::new(Reply::page(page, gzip, in_flight));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(EXPOSITION));
@@ -105,15 +146,16 @@ impl Routes {
     }
 
     fn landing(&self) -> Response<Reply> {
-        let mut links = format!("<li><a href=\"{0}\">{0}</a>: everything</li>\n", escape(&self.path));
+        let (prefix, page) = (escape(&self.prefix), escape(&format!("{}{}", self.prefix, self.path)));
+        let mut links = format!("<li><a href=\"{page}\">{page}</a>: everything</li>\n");
         for part in &self.catalog.parts {
-            let link = escape(&format!("{}/{}", self.path, part.page()));
+            let link = format!("{page}/{}", part.page());
             links.push_str(&format!("<li><a href=\"{link}\">{link}</a>: {}</li>\n", part.name()));
         }
         let page = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>stack-exporter</title></head>\n<body>\n\
              <h1>stack-exporter</h1>\n<p>Version {}. One Prometheus page for host, containers, PostgreSQL and Redis.</p>\n\
-             <ul>\n{links}<li><a href=\"/-/healthy\">/-/healthy</a></li>\n<li><a href=\"/-/ready\">/-/ready</a></li>\n</ul>\n</body>\n</html>\n",
+             <ul>\n{links}<li><a href=\"{prefix}/-/healthy\">{prefix}/-/healthy</a></li>\n<li><a href=\"{prefix}/-/ready\">{prefix}/-/ready</a></li>\n</ul>\n</body>\n</html>\n",
             env!("CARGO_PKG_VERSION"),
         );
         let mut response = Response::new(Reply::text(page));
@@ -122,7 +164,7 @@ impl Routes {
     }
 }
 
-fn plain(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Reply> {
+pub(super) fn plain(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Reply> {
     let mut response = Response::new(Reply::text(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));

@@ -1,98 +1,83 @@
-//! The listeners and their connections.
+//! The listeners' connections.
 
 use std::convert::Infallible;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use socket2::{SockAddr, Socket};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
-use super::LISTEN;
-use super::connection::{Patience, Watched};
+use super::connection::{Patience, Stream, Watched};
+use super::crowd::Crowd;
+use super::gate::{Gate, Greeting};
+use super::listen::Listener;
 use super::routes::Routes;
 use crate::scrape::{Catalog, Scraper};
 use crate::settings::{Error, Settings};
+use crate::system::syscalls;
 use crate::telemetry::Telemetry;
 
-/// Open connections at most, all listeners together; further ones wait in the kernel's queue.
-const CONNECTIONS: usize = 512;
 /// What a request's header may have: a scraper's has a few hundred bytes.
-const HEADER_BYTES: usize = 16 * 1024;
+const HEADER_BYTES: u16 = 16 * 1024;
+/// Requests at once on one connection of HTTP/2.
+const STREAMS: u32 = 32;
 /// How long answers that are under way may go on after a signal to stop.
 const DRAIN: Duration = Duration::from_millis(700);
 
-/// The addresses of `--web.listen-address`, listened on.
-pub fn bind(settings: &Settings) -> Result<Vec<std::net::TcpListener>, Error> {
-    let mut listeners = Vec::new();
-    for text in settings.list(&LISTEN) {
-        let wrong = |reason: &dyn std::fmt::Display| Error::new(format!("{} {text}: {reason}", LISTEN.name));
-        let listener = addresses(&text)
-            .map_err(|error| wrong(&error))
-            .and_then(|addresses| std::net::TcpListener::bind(&*addresses).map_err(|error| wrong(&error)))?;
-        listener.set_nonblocking(true).map_err(|error| wrong(&error))?;
-        listeners.push(listener);
-    }
-    Ok(listeners)
-}
-
-/// `host:port`, `[v6]:port` or `:port`, which is every address of both families (or of IPv4 where there is no IPv6).
-fn addresses(text: &str) -> std::io::Result<Vec<SocketAddr>> {
-    match text.strip_prefix(':') {
-        Some(port) => {
-            let port: u16 =
-                port.parse().map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a port number"))?;
-            Ok(vec![SocketAddr::from(([0u16; 8], port)), SocketAddr::from(([0u8; 4], port))])
-        }
-        None => Ok(text.to_socket_addrs()?.collect()),
-    }
-}
-
 /// The web side, ready to serve.
 pub struct Server {
-    routes: Arc<Routes>,
-    connections: Arc<Semaphore>,
+    gate: Arc<Gate>,
+    crowd: Arc<Crowd>,
 }
 
 impl Server {
     /// A server of `scraper`'s pages, of what `catalog` offers.
     pub fn new(settings: &Settings, catalog: Catalog, scraper: Arc<Scraper>, telemetry: Arc<Telemetry>) -> Result<Self, Error> {
-        let routes = Arc::new(Routes::new(settings, catalog, scraper, telemetry)?);
-        Ok(Server { routes, connections: Arc::new(Semaphore::new(CONNECTIONS)) })
+        let gate = Arc::new(Gate::new(settings, Routes::new(settings, catalog, scraper, telemetry)?)?);
+        Ok(Server { gate, crowd: Crowd::new() })
     }
 
     /// Serves `listeners` until `stop` resolves, then lets answers under way finish for a moment.
-    pub async fn serve(&self, listeners: Vec<std::net::TcpListener>, stop: impl Future<Output = ()>) -> std::io::Result<()> {
+    pub async fn serve(&self, listeners: Vec<Listener>, stop: impl Future<Output = ()>) -> io::Result<()> {
         let (stopping, _) = watch::channel(false);
-        for listener in listeners {
-            let listener = TcpListener::from_std(listener)?;
-            tracing::info!(address = %listener.local_addr()?, "listening");
-            tokio::spawn(accept(listener, self.routes.clone(), self.connections.clone(), stopping.subscribe()));
+        let mut files = Vec::new();
+        for Listener { socket, name, file } in listeners {
+            tracing::info!(address = name, tls = self.gate.tls(), "listening");
+            let socket = syscalls::watch(socket)?;
+            tokio::spawn(accept(socket, self.gate.clone(), self.crowd.clone(), stopping.subscribe()));
+            files.push(file);
         }
         stop.await;
         let _ = stopping.send(true);
         // Every connection holds a receiver: when the last is gone, nothing is under way.
         let _ = tokio::time::timeout(DRAIN, stopping.closed()).await;
+        drop(files);
         Ok(())
     }
 }
 
-async fn accept(listener: TcpListener, routes: Arc<Routes>, connections: Arc<Semaphore>, mut stopping: watch::Receiver<bool>) {
+async fn accept(listener: AsyncFd<Socket>, gate: Arc<Gate>, crowd: Arc<Crowd>, mut stopping: watch::Receiver<bool>) {
     loop {
-        let Ok(permit) = connections.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.async_io(Interest::READABLE, Socket::accept) => accepted,
             () = stopped(&mut stopping) => return,
         };
-        match accepted {
-            Ok((stream, _)) => {
-                let (routes, stopping) = (routes.clone(), stopping.clone());
+        match accepted.and_then(|(socket, peer)| Ok((stream(socket, &peer)?, near(&peer)))) {
+            Ok((stream, near)) => {
+                let (gate, stopping, patience) = (gate.clone(), stopping.clone(), Patience::new(gate.tls()));
+                let Some(place) = crowd.enter(&patience).await else { return };
                 tokio::spawn(async move {
-                    serve(stream, routes, stopping).await;
-                    drop(permit);
+                    serve(stream, near, gate, patience, stopping).await;
+                    drop(place);
                 });
             }
             // EMFILE and the like: the kernel keeps the connection in its queue, and trying again at once would spin.
@@ -104,25 +89,48 @@ async fn accept(listener: TcpListener, routes: Arc<Routes>, connections: Arc<Sem
     }
 }
 
-async fn serve(stream: TcpStream, routes: Arc<Routes>, mut stopping: watch::Receiver<bool>) {
-    let _ = stream.set_nodelay(true);
-    let patience = Patience::new();
+/// A connection as tokio knows it. All but TCP is a stream like any Unix socket once it is connected, vsock too.
+fn stream(socket: Socket, peer: &SockAddr) -> io::Result<Box<dyn Stream>> {
+    socket.set_nonblocking(true)?;
+    if peer.as_socket().is_none() {
+        return Ok(Box::new(UnixStream::from_std(socket.into())?));
+    }
+    let _ = socket.set_tcp_nodelay(true);
+    Ok(Box::new(TcpStream::from_std(socket.into())?))
+}
+
+/// Whether the peer is on this machine, or next to it on the same hardware.
+fn near(peer: &SockAddr) -> bool {
+    peer.as_socket().is_none_or(|address| address.ip().to_canonical().is_loopback())
+}
+
+/// One connection from its first byte to its last.
+///
+/// A peer's mistakes and its leaving are its own business: not logged, or anyone could fill the disk.
+async fn serve(stream: Box<dyn Stream>, near: bool, gate: Arc<Gate>, patience: Patience, mut stopping: watch::Receiver<bool>) {
+    let (stream, http2) = match gate.greeting() {
+        Greeting::Plain => (stream, false),
+        Greeting::Tls(None) => return,
+        Greeting::Tls(Some(config)) => {
+            let greeted = tokio::select! {
+                greeted = greet(stream, config) => greeted,
+                () = patience.ends() => return,
+                () = stopped(&mut stopping) => return,
+            };
+            let Ok((stream, http2)) = greeted else { return };
+            patience.greeted(http2);
+            (stream, http2)
+        }
+    };
     let watched = TokioIo::new(Watched { stream, patience: patience.clone() });
     let answering = patience.clone();
     let service = service_fn(move |request| {
-        let (routes, patience) = (routes.clone(), answering.clone());
-        async move {
-            patience.answering();
-            let guard = patience.until_answered();
-            let response = routes.answer(request).await;
-            Ok::<_, Infallible>(response.map(|body| body.with_guard(guard)))
-        }
+        let (gate, guard) = (gate.clone(), answering.answering());
+        async move { Ok::<_, Infallible>(gate.answer(request, near).await.map(|body| body.with_guard(guard))) }
     });
-    let mut http = http1::Builder::new();
-    http.max_buf_size(HEADER_BYTES).header_read_timeout(None).half_close(true);
+    let http = http(http2);
     let connection = http.serve_connection(watched, service);
     tokio::pin!(connection);
-    // A peer's mistakes and its leaving are its own business: not logged, or anyone could fill the disk.
     tokio::select! {
         _ = connection.as_mut() => {}
         () = patience.ends() => {}
@@ -130,6 +138,24 @@ async fn serve(stream: TcpStream, routes: Arc<Routes>, mut stopping: watch::Rece
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
+    }
+}
+
+/// The handshake, and whether it settled on HTTP/2.
+async fn greet(stream: Box<dyn Stream>, config: Arc<ServerConfig>) -> io::Result<(Box<dyn Stream>, bool)> {
+    let stream = TlsAcceptor::from(config).accept(stream).await?;
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok((Box::new(stream), http2))
+}
+
+fn http(http2: bool) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    if http2 {
+        http.http2().max_concurrent_streams(STREAMS).max_header_list_size(HEADER_BYTES.into());
+        http.http2_only()
+    } else {
+        http.http1().max_buf_size(HEADER_BYTES.into()).header_read_timeout(None).half_close(true);
+        http.http1_only()
     }
 }
 

@@ -12,6 +12,7 @@
 pub mod docker;
 pub mod exposition;
 pub mod node;
+pub mod pki;
 pub mod postgres;
 pub mod redis;
 

@@ -1,0 +1,80 @@
+//! What a request must pass before it is answered: configuration, rate limit, password, in this order.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use hyper::{HeaderMap, Request, Response, StatusCode};
+use tokio_rustls::rustls::ServerConfig;
+
+use super::CONFIG_FILE;
+use super::auth::Passwords;
+use super::body::Reply;
+use super::config::{Config, Current};
+use super::rate::Bucket;
+use super::routes::{Routes, plain};
+use crate::settings::{Error, Settings};
+
+/// The gate before the routes; wide open without `--web.config.file`.
+pub(super) struct Gate {
+    config: Option<Config>,
+    bucket: Option<Bucket>,
+    passwords: Passwords,
+    routes: Routes,
+}
+
+/// How a connection begins.
+pub(super) enum Greeting {
+    Plain,
+    /// With a handshake; there can be none while the configuration is wrong.
+    Tls(Option<Arc<ServerConfig>>),
+}
+
+impl Gate {
+    pub(super) fn new(settings: &Settings, routes: Routes) -> Result<Self, Error> {
+        let path = settings.text(&CONFIG_FILE);
+        let config = if path.is_empty() { None } else { Some(Config::open(path.into())?) };
+        let bucket = config.as_ref().and_then(Config::rate).map(Bucket::new);
+        Ok(Gate { config, bucket, passwords: Passwords::new()?, routes })
+    }
+
+    /// Whether connections begin with a handshake.
+    pub(super) fn tls(&self) -> bool {
+        self.config.as_ref().is_some_and(Config::tls)
+    }
+
+    pub(super) fn greeting(&self) -> Greeting {
+        match &self.config {
+            Some(config) if config.tls() => Greeting::Tls(config.current().and_then(|current| current.tls.clone())),
+            _ => Greeting::Plain,
+        }
+    }
+
+    /// Answers, or refuses to. `near` says that the peer is on this machine.
+    pub(super) async fn answer<B>(&self, request: Request<B>, near: bool) -> Response<Reply> {
+        let Some(config) = &self.config else { return self.routes.answer(request, near).await };
+        let Some(current) = config.current() else {
+            return plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n");
+        };
+        let mut response = match self.refusal(&current, request.headers()).await {
+            Some(refusal) => refusal,
+            None => self.routes.answer(request, near).await,
+        };
+        for (name, value) in &current.headers {
+            response.headers_mut().insert(name, value.clone());
+        }
+        response
+    }
+
+    async fn refusal(&self, current: &Current, headers: &HeaderMap) -> Option<Response<Reply>> {
+        if self.bucket.as_ref().is_some_and(|bucket| !bucket.take(Instant::now())) {
+            return Some(plain(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n"));
+        }
+        if current.users.is_empty() || self.passwords.admit(&current.users, headers).await {
+            return None;
+        }
+        let mut refusal = plain(StatusCode::UNAUTHORIZED, "Unauthorized\n");
+        refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+        Some(refusal)
+    }
+}
