@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use crate::settings::Flag;
 
+pub use config::{check as check_config, subject_alternative_names};
 pub use listen::{Listener, bind};
 pub use server::Server;
 

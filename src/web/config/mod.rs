@@ -21,6 +21,7 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use crate::settings::{Error, Secret};
 pub(super) use file::RateLimit;
 use files::Files;
+pub use sans::of as subject_alternative_names;
 
 /// The file, kept up to date.
 pub(super) struct Config {
@@ -54,6 +55,11 @@ struct State {
     files: Files,
     /// What was logged last, so that it is logged once.
     complaint: String,
+}
+
+/// Whether `text` could be the file, but for those that it names, which lie `beside` it.
+pub fn check(text: &str, beside: &Path) -> Result<(), Error> {
+    file::check(text, beside).map(drop).map_err(Error::new)
 }
 
 /// One reading of the file.

@@ -12,7 +12,7 @@ const EXTENSIONS: u8 = 0xa3;
 const SUBJECT_ALT_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
 
 /// The names in `certificate` as text, IP addresses in their usual form; none where it is no certificate.
-pub(super) fn of(certificate: &[u8]) -> Vec<String> {
+pub fn of(certificate: &[u8]) -> Vec<String> {
     let Some(names) = general_names(certificate) else { return Vec::new() };
     let text = |(tag, content): (u8, &[u8])| match tag {
         // rfc822Name, dNSName, uniformResourceIdentifier
