@@ -172,6 +172,30 @@ fn a_slow_header_is_given_up() {
 }
 
 #[test]
+fn a_thousand_slow_peers_do_not_stop_a_scrape() {
+    let agent = Agent::start(&HOST, &[]);
+    let connect = || TcpStream::connect(("127.0.0.1", agent.port)).unwrap();
+    // Some have had an answer and say nothing any more, most send a byte now and then.
+    let mut idle: Vec<_> = (0..200).map(|_| connect()).collect();
+    for stream in &mut idle {
+        stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        assert!(stream.read(&mut [0; 512]).unwrap() > 0);
+    }
+    let mut slow: Vec<_> = (0..1_000).map(|_| connect()).collect();
+    for byte in b"GET /" {
+        for stream in &mut slow {
+            // Those that had to make room are gone.
+            let _ = stream.write_all(&[*byte]);
+        }
+        let start = Instant::now();
+        agent.get("/metrics");
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", agent.pid())).unwrap().count();
+    assert!(descriptors < 700, "{descriptors}");
+}
+
+#[test]
 fn mistakes_are_one_line_and_exit_code_2_before_the_port_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("stack.yml");

@@ -53,21 +53,23 @@ pub fn bind(settings: &Settings) -> Result<Vec<Listener>, Error> {
 }
 
 fn listen(text: &str) -> IoResult<Listener> {
-    match text.split_once("://") {
+    let (socket, file): (Socket, _) = match text.split_once("://") {
         Some(("unix", path)) => {
             let (listener, file) = unix(Path::new(path))?;
-            Listener::new(listener.into(), text, Some(file))
+            (listener.into(), Some(file))
         }
         Some(("vsock", address)) => {
             let (context, port) = vsock(address).ok_or_else(|| invalid("not an address such as vsock://:9100"))?;
             let socket = Socket::new(Domain::VSOCK, Type::STREAM, None)?;
             socket.bind(&SockAddr::vsock(context, port))?;
-            socket.listen(BACKLOG)?;
-            Listener::new(socket, text, None)
+            (socket, None)
         }
-        Some(_) => Err(invalid("neither unix:// nor vsock://, nor host:port")),
-        None => Listener::new(TcpListener::bind(&*addresses(text)?)?.into(), text, None),
-    }
+        Some(_) => return Err(invalid("neither unix:// nor vsock://, nor host:port")),
+        None => (TcpListener::bind(&*addresses(text)?)?.into(), None),
+    };
+    // The standard library has the kernel keep 128: a crowd of slow peers would have others wait a second for their SYN's repetition.
+    socket.listen(BACKLOG)?;
+    Listener::new(socket, text, file)
 }
 
 fn invalid(reason: &'static str) -> IoError {

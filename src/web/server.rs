@@ -106,7 +106,8 @@ fn near(peer: &SockAddr) -> bool {
 
 /// One connection from its first byte to its last.
 ///
-/// A peer's mistakes and its leaving are its own business: not logged, or anyone could fill the disk.
+/// A peer's mistakes and its leaving are its own business: not logged (but for handshakes, at level debug), or anyone could fill
+/// the disk.
 async fn serve(stream: Box<dyn Stream>, near: bool, gate: Arc<Gate>, patience: Patience, mut stopping: watch::Receiver<bool>) {
     let (stream, http2) = match gate.greeting() {
         Greeting::Plain => (stream, false),
@@ -117,9 +118,13 @@ async fn serve(stream: Box<dyn Stream>, near: bool, gate: Arc<Gate>, patience: P
                 () = patience.ends() => return,
                 () = stopped(&mut stopping) => return,
             };
-            let Ok((stream, http2)) = greeted else { return };
-            patience.greeted(http2);
-            (stream, http2)
+            match greeted {
+                Ok((stream, http2)) => {
+                    patience.greeted(http2);
+                    (stream, http2)
+                }
+                Err(error) => return tracing::debug!(%error, "a TLS handshake failed"),
+            }
         }
     };
     let watched = TokioIo::new(Watched { stream, patience: patience.clone() });
