@@ -72,43 +72,31 @@ fn state(device: &str, path: &str, system: &mut System) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
+    use super::super::tree::Tree;
     use super::*;
-    use crate::exposition::Page;
-    use crate::system::Roots;
 
     #[test]
     fn a_partition_has_its_disks_state_and_other_mapped_devices_are_left_out() {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| {
-            let path = dir.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
-        for (device, uuid, name) in [("dm-0", "mpath-36\n", "mpatha\n"), ("dm-1", "LVM-x\n", "root\n")] {
-            write(&format!("block/{device}/dm/uuid"), uuid);
-            write(&format!("block/{device}/dm/name"), name);
-        }
-        write("block/dm-0/dm/suspended", "1\n");
-        write("devices/nvme0/nvme0n1/nvme0n1p1/size", "8\n");
-        write("devices/nvme0/nvme0n1/device/state", "live\n");
-        std::fs::create_dir_all(dir.path().join("block/dm-0/slaves/gone")).unwrap();
-        symlink("../../../devices/nvme0/nvme0n1/nvme0n1p1", dir.path().join("block/dm-0/slaves/nvme0n1p1")).unwrap();
-        let (mut system, mut out) = (System::new(Roots { sys: dir.path().into(), ..Roots::default() }), Samples::new());
-        DmMultipath.collect(&mut system, &mut out).unwrap();
-        let page = String::from_utf8(Page::new(vec![out]).to_vec()).unwrap();
-        let mut samples: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
-        samples.sort_unstable();
+        let mut tree = Tree::of(&[
+            ("sys/block/dm-0/dm/uuid", "mpath-36\n"),
+            ("sys/block/dm-0/dm/name", "mpatha\n"),
+            ("sys/block/dm-0/dm/suspended", "1\n"),
+            ("sys/block/dm-0/slaves/gone/size", "8\n"),
+            ("sys/block/dm-1/dm/uuid", "LVM-x\n"),
+            ("sys/block/dm-1/dm/name", "root\n"),
+            ("sys/devices/nvme0/nvme0n1/nvme0n1p1/size", "8\n"),
+            ("sys/devices/nvme0/nvme0n1/device/state", "live\n"),
+        ]);
+        tree.link("sys/block/dm-0/slaves/nvme0n1p1", "../../../devices/nvme0/nvme0n1/nvme0n1p1");
         let expected = [
             r#"node_dmmultipath_device_active{device="mpatha",sysfs_name="dm-0"} 0"#,
             r#"node_dmmultipath_device_info{device="mpatha",sysfs_name="dm-0",uuid="mpath-36"} 1"#,
+            r#"node_dmmultipath_device_paths{device="mpatha",sysfs_name="dm-0"} 2"#,
             r#"node_dmmultipath_device_paths_active{device="mpatha",sysfs_name="dm-0"} 1"#,
             r#"node_dmmultipath_device_paths_failed{device="mpatha",sysfs_name="dm-0"} 1"#,
-            r#"node_dmmultipath_device_paths{device="mpatha",sysfs_name="dm-0"} 2"#,
             r#"node_dmmultipath_path_state{device="mpatha",path="gone",state="unknown"} 1"#,
             r#"node_dmmultipath_path_state{device="mpatha",path="nvme0n1p1",state="live"} 1"#,
         ];
-        assert_eq!(samples, expected);
+        assert_eq!(tree.lines(&ENTRY), expected);
     }
 }

@@ -85,18 +85,15 @@ fn sample(key: &[u8], value: &[u8], device: &str, out: &mut Samples) -> Option<(
 
 #[cfg(test)]
 mod tests {
+    use super::super::tree::Tree;
     use super::*;
-    use crate::exposition::Page;
 
     #[test]
     fn each_device_has_its_numbers_and_a_bad_one_costs_itself() {
-        let text = b"version: 8.4.3 (api:1/proto:86-101)\nsrcversion: 1A9F\n\n 0: cs:Unconfigured\n 12: cs:Connected \
+        let text = "version: 8.4.3 (api:1/proto:86-101)\nsrcversion: 1A9F\n\n 0: cs:Unconfigured\n 12: cs:Connected \
             ro:Secondary/Primary ds:UpToDate/DUnknown C r-----\n    ns:2 nr:3 dw:x al:4 wo:d oos:1\n";
-        let mut out = Samples::new();
-        assert!(emit(text, &mut out).unwrap_err().to_string().contains("dw:x"));
-        let page = String::from_utf8(Page::new(vec![out]).to_vec()).unwrap();
-        let mut samples: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
-        samples.sort_unstable();
+        let (lines, result) = Tree::of(&[("proc/drbd", text)]).show(&mut Drbd);
+        assert!(result.unwrap_err().to_string().contains("dw:x"));
         let expected = [
             r#"node_drbd_activitylog_writes_total{device="drbd12"} 4"#,
             r#"node_drbd_connected{device="drbd0"} 0"#,
@@ -109,7 +106,8 @@ mod tests {
             r#"node_drbd_node_role_is_primary{device="drbd12",node="remote"} 1"#,
             r#"node_drbd_out_of_sync_bytes{device="drbd12"} 1024"#,
         ];
-        assert_eq!(samples, expected);
+        assert_eq!(lines, expected);
+        assert!(Tree::of(&[]).show(&mut Drbd).1.unwrap_err().is_absence());
     }
 
     proptest::proptest! {

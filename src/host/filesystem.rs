@@ -5,14 +5,13 @@
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::statfs::statfs;
 
 use super::filter::Pair;
-use super::mounts::{Mount, Mounts};
+use super::mounts::{Mount, Mounts, Place, until};
 use crate::exposition::{Family, Labels, Samples, from_u64};
 use crate::scrape::{Collector, Entry};
 use crate::settings::{Error, Flag, Settings};
@@ -96,13 +95,6 @@ struct FileSystem {
     patience: Patience<Place, Result<Usage, String>>,
 }
 
-/// What is asked for. The kernel gives a mount's number to no other mount while a call for it is under way.
-#[derive(PartialEq)]
-struct Place {
-    id: u64,
-    path: Arc<Path>,
-}
-
 /// What statfs tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Usage {
@@ -133,21 +125,14 @@ impl FileSystem {
             patience: Patience::new("statfs"),
         })
     }
-
-    /// Half of what is left until the page leaves is kept for the text files and for the page itself.
-    fn until(&self, deadline: Option<Instant>) -> Instant {
-        let now = Instant::now();
-        let left = deadline.map_or(self.timeout, |deadline| deadline.saturating_duration_since(now) / 2);
-        now + self.timeout.min(left)
-    }
 }
 
 impl Collector for FileSystem {
     fn collect(&mut self, system: &mut System, out: &mut Samples) -> Result<(), Fault> {
-        let until = self.until(system.deadline);
+        let until = until(system.deadline, self.timeout);
         let result = self.mounts.read(system);
         let mounts = self.mounts.list();
-        let places = mounts.iter().map(|mount| Place { id: mount.id, path: mount.path.clone() });
+        let places = mounts.iter().map(Mount::place);
         let answers = self.patience.ask(places, until, |place| usage(&place.path));
         let usages: Vec<Result<Usage, String>> =
             answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err("mountpoint timeout".to_owned()))).collect();

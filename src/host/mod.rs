@@ -7,6 +7,7 @@ mod arp;
 mod bcache;
 mod bcachefs;
 mod bonding;
+mod btrfs;
 mod buddyinfo;
 mod cgroups;
 mod conntrack;
@@ -17,9 +18,9 @@ mod cpuinfo;
 mod cpusys;
 mod diskstats;
 mod dmi;
-mod drm;
 mod dmmultipath;
 mod drbd;
+mod drm;
 mod edac;
 mod entropy;
 mod fibrechannel;
@@ -78,9 +79,9 @@ mod udp_queues;
 mod uname;
 mod vmstat;
 mod watchdog;
-mod zoneinfo;
 mod xfs;
 mod zfs;
+mod zoneinfo;
 
 use crate::exposition::Samples;
 use crate::scrape::{Collector, Entry, Module, Part, Source, Sources};
@@ -106,9 +107,9 @@ pub static KERNEL: &[&Entry] = &[
     &cpufreq::ENTRY,
     &diskstats::ENTRY,
     &dmi::ENTRY,
-    &drm::ENTRY,
     &dmmultipath::ENTRY,
     &drbd::ENTRY,
+    &drm::ENTRY,
     &edac::ENTRY,
     &entropy::ENTRY,
     &fibrechannel::ENTRY,
@@ -153,13 +154,13 @@ pub static KERNEL: &[&Entry] = &[
     &uname::ENTRY,
     &vmstat::ENTRY,
     &watchdog::ENTRY,
-    &zoneinfo::ENTRY,
     &xfs::ENTRY,
     &zfs::ENTRY,
+    &zoneinfo::ENTRY,
 ];
 
 /// What touches mounted file systems: on a thread of its own, since a mount may hang.
-pub static MOUNTS: &[&Entry] = &[&filesystem::ENTRY, &textfile::ENTRY];
+pub static MOUNTS: &[&Entry] = &[&btrfs::ENTRY, &filesystem::ENTRY, &textfile::ENTRY];
 
 static DISABLE_DEFAULTS: Flag =
     Flag::switch("collector.disable-defaults", false, "Switch off every host collector that is not named by a flag of its own.");

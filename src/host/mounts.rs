@@ -1,4 +1,4 @@
-//! `/proc/1/mountinfo`: the host's mounts, a part of the collector [`filesystem`](super::filesystem).
+//! `/proc/1/mountinfo`: the host's mounts, a part of the collectors that ask mounts.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::filter::Filter;
 use crate::exposition::Labels;
@@ -22,9 +23,8 @@ pub(super) struct Mounts {
 /// One mount.
 pub(super) struct Mount {
     /// The kernel's number of it.
-    pub(super) id: u64,
-    /// Where it is found from here.
-    pub(super) path: Arc<Path>,
+    id: u64,
+    path: Arc<Path>,
     /// Whether it cannot be written to.
     pub(super) read_only: bool,
     /// `device`, an empty `device_error`, `fstype`, `mountpoint`.
@@ -34,7 +34,34 @@ pub(super) struct Mount {
     identity: [String; 3],
 }
 
+/// What a call that may hang is about. The kernel gives a mount's number to no other mount while a call for it is under way.
+#[derive(PartialEq)]
+pub(super) struct Place {
+    id: u64,
+    /// Where it is found from here.
+    pub(super) path: Arc<Path>,
+}
+
+/// How long to wait for calls that may hang: `timeout`, but half of what is left until the page leaves is kept for what else reads
+/// files, and for the page itself.
+pub(super) fn until(deadline: Option<Instant>, timeout: Duration) -> Instant {
+    let now = Instant::now();
+    let left = deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(now) / 2);
+    now + timeout.min(left)
+}
+
 impl Mount {
+    /// For [`Patience`](crate::system::Patience).
+    pub(super) fn place(&self) -> Place {
+        Place { id: self.id, path: self.path.clone() }
+    }
+
+    /// What is mounted.
+    pub(super) fn device(&self) -> &str {
+        let [device, ..] = &self.identity;
+        device
+    }
+
     fn new(line: &Line<'_>, roots: &Roots) -> Self {
         let point = unescaped(line.point);
         let host_path = Path::new(OsStr::from_bytes(&point));

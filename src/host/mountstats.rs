@@ -183,9 +183,8 @@ fn operation<'a>(name: &[u8], fields: impl Iterator<Item = &'a [u8]>, labels: &L
 
 #[cfg(test)]
 mod tests {
+    use super::super::tree::Tree;
     use super::*;
-    use crate::exposition::Page;
-    use crate::system::Roots;
 
     const STATS: &str = "device rootfs mounted on / with fstype rootfs\nno device mounted on /x with fstype autofs\n\
         device s:/a mounted on /mnt/a with fstype nfs4 statvers=1.1\n\tage:\t7\n\
@@ -194,17 +193,11 @@ mod tests {
 
     #[test]
     fn a_mount_with_a_bad_line() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("1")).unwrap();
-        std::fs::write(dir.path().join("1/mountstats"), STATS).unwrap();
         let info =
             "5 1 0:9 / / rw - nfs4 s:/a rw,addr=10.0.0.9\n6 1 0:9 / /mnt/a rw - nfs4 s:/a rw,clientaddr=10.0.0.8,addr=10.0.0.7\n";
-        std::fs::write(dir.path().join("1/mountinfo"), info).unwrap();
-        let mut out = Samples::new();
-        let roots = Roots { proc: dir.path().into(), ..Roots::default() };
-        let fault = MountStats.collect(&mut System::new(roots), &mut out).unwrap_err();
+        let (lines, result) = Tree::of(&[("proc/1/mountstats", STATS), ("proc/1/mountinfo", info)]).show(&mut MountStats);
+        let fault = result.unwrap_err();
         assert!(fault.to_string().contains("READ"), "{fault}");
-        let page = String::from_utf8(Page::new(vec![out]).to_vec()).unwrap();
         let mount = r#"export="s:/a",mountaddr="10.0.0.7",protocol="rdma""#;
         for (family, labels, value) in [
             ("mountpoint_info", r#",mountpoint="/mnt/a""#, "1"),
@@ -218,9 +211,9 @@ mod tests {
             ("operations_request_time_seconds_total", r#",operation="NULL""#, "0.008"),
         ] {
             let line = format!("node_mountstats_nfs_{family}{{{mount}{labels}}} {value}");
-            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+            assert!(lines.contains(&line), "{line}\n{lines:#?}");
         }
-        assert!(!page.contains("READ") && !page.contains("event"), "{page}");
+        assert!(lines.iter().all(|line| !line.contains("READ") && !line.contains("event")), "{lines:#?}");
     }
 
     proptest::proptest! {

@@ -92,7 +92,45 @@ fn kind(entry: &str) -> Option<Kind> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tree::{Tree, built};
     use super::*;
+
+    /// Attributes as nvme_subsys_attrs and nvme_dev_attrs of drivers/nvme/host/sysfs.c have them.
+    #[test]
+    fn a_subsystem_with_a_path_lost() {
+        let mut tree = Tree::of(&[
+            ("sys/class/nvme-subsystem/nvme-subsys0/iopolicy", "round-robin\n"),
+            ("sys/class/nvme-subsystem/nvme-subsys0/model", "Dell PowerStore   \n"),
+            ("sys/class/nvme-subsystem/nvme-subsys0/serial", "SN1\n"),
+            ("sys/class/nvme-subsystem/nvme-subsys0/subsysnqn", "nqn.2014-08.org:x\n"),
+            ("sys/class/nvme-subsystem/nvme-subsys0/nvme0/state", "live\n"),
+            ("sys/class/nvme-subsystem/nvme-subsys0/nvme0/transport", "tcp\n"),
+            ("sys/class/nvme-subsystem/nvme-subsys0/nvme1/state", "unknown state\n"),
+            ("sys/class/nvme-subsystem/nvme-subsys0/nvme0n1/size", "8\n"),
+            ("sys/class/nvme-subsystem/nvme-subsys0/power/control", "auto\n"),
+        ]);
+        let (states, others): (Vec<_>, Vec<_>) = tree.lines(&ENTRY).into_iter().partition(|line| line.contains("path_state"));
+        let expected = [
+            r#"node_nvmesubsystem_info{iopolicy="round-robin",model="Dell PowerStore",nqn="nqn.2014-08.org:x",serial="SN1",subsystem="nvme-subsys0"} 1"#,
+            r#"node_nvmesubsystem_namespace_info{device="nvme0n1",subsystem="nvme-subsys0"} 1"#,
+            r#"node_nvmesubsystem_paths{subsystem="nvme-subsys0"} 2"#,
+            r#"node_nvmesubsystem_paths_live{subsystem="nvme-subsys0"} 1"#,
+        ];
+        assert_eq!(others, expected);
+        let held: Vec<_> = states.iter().filter(|line| line.ends_with(" 1")).collect();
+        let expected = [
+            r#"node_nvmesubsystem_path_state{controller="nvme0",state="live",subsystem="nvme-subsys0",transport="tcp"} 1"#,
+            r#"node_nvmesubsystem_path_state{controller="nvme1",state="unknown",subsystem="nvme-subsys0",transport=""} 1"#,
+        ];
+        assert_eq!(held, expected);
+        assert_eq!(states.len(), 2 * STATES.len());
+    }
+
+    #[test]
+    fn without_any_subsystem_there_is_nothing() {
+        let (lines, result) = Tree::of(&[]).show(&mut *built(&ENTRY, &[]).unwrap());
+        assert!(lines.is_empty() && result.unwrap_err().is_absence());
+    }
 
     #[test]
     fn entries_are_known_by_their_names() {

@@ -61,27 +61,23 @@ fn is_drive(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tree::{Tree, built};
     use super::*;
-    use crate::exposition::Page;
-    use crate::settings::{Origin, Setting, Settings};
-    use crate::system::Roots;
 
     #[test]
     fn ignored_drives_and_other_names_are_left_out() {
-        let dir = tempfile::tempdir().unwrap();
+        let mut tree = Tree::of(&[("sys/class/scsi_tape/st1/stats/write_ns", "odd\n")]);
         for device in ["st0", "st0a", "nst0", "st1", "st"] {
-            let stats = dir.path().join(CLASS).join(device).join("stats");
-            std::fs::create_dir_all(&stats).unwrap();
-            std::fs::write(stats.join("read_ns"), "1500000000\n").unwrap();
-            std::fs::write(stats.join("write_ns"), "odd\n").unwrap();
+            tree.write(&format!("sys/class/scsi_tape/{device}/stats/read_ns"), "1500000000\n");
         }
-        let mut settings = Settings::default();
-        settings.set(&IGNORED, Origin::CommandLine, Setting::Text("^st0$".to_owned()));
-        let mut out = Samples::new();
-        let mut system = System::new(Roots { sys: dir.path().into(), ..Roots::default() });
-        (ENTRY.new)(&settings).unwrap().collect(&mut system, &mut out).unwrap();
-        let page = String::from_utf8(Page::new(vec![out]).to_vec()).unwrap();
-        let samples: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
-        assert_eq!(samples, [r#"node_tape_read_time_seconds_total{device="st1"} 1.5"#]);
+        let (lines, result) = tree.show(&mut *built(&ENTRY, &[("ignored-devices", &["^st0$"])]).unwrap());
+        result.unwrap();
+        assert_eq!(lines, [r#"node_tape_read_time_seconds_total{device="st1"} 1.5"#]);
+    }
+
+    #[test]
+    fn without_any_drive_there_is_nothing() {
+        let (lines, result) = Tree::of(&[]).show(&mut *built(&ENTRY, &[]).unwrap());
+        assert!(lines.is_empty() && result.unwrap_err().is_absence());
     }
 }

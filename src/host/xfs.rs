@@ -130,27 +130,28 @@ fn emit(line: &[u8], device: &str, out: &mut Samples) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tree::Tree;
     use super::*;
-    use crate::exposition::Page;
 
     #[test]
     fn a_bad_line_costs_itself() {
-        let mut out = Samples::new();
-        for (line, good) in
-            [("rw 28 7", true), ("debug x", true), ("dir 3 2", false), ("bmbt x 0 0 0", false), ("", true), ("rwx y", true)]
-        {
-            assert_eq!(emit(line.as_bytes(), "sda1", &mut out).is_some(), good, "{line}");
-        }
-        let page = String::from_utf8(Page::new(vec![out]).to_vec()).unwrap();
-        let mut samples: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
-        samples.sort_unstable();
+        assert!(Tree::of(&[]).lines(&ENTRY).is_empty());
+        let mut tree = Tree::of(&[
+            ("sys/fs/xfs/stats/stats", "rw 99 99\n"),
+            ("sys/fs/xfs/sda1/stats/stats", "dir 3 2\nrw 28 7\nbmbt x 0 0 0\ndebug x\nrwx y\n"),
+            ("sys/fs/xfs/sdb1/stats/stats", "rw 1 2\n"),
+        ]);
+        let (lines, result) = tree.show(&mut Xfs);
+        assert!(result.unwrap_err().to_string().contains("sda1"));
         let expected = [
             r#"node_xfs_directory_operation_create_total{device="sda1"} 2"#,
             r#"node_xfs_directory_operation_lookup_total{device="sda1"} 3"#,
             r#"node_xfs_read_calls_total{device="sda1"} 7"#,
+            r#"node_xfs_read_calls_total{device="sdb1"} 2"#,
             r#"node_xfs_write_calls_total{device="sda1"} 28"#,
+            r#"node_xfs_write_calls_total{device="sdb1"} 1"#,
         ];
-        assert_eq!(samples, expected);
+        assert_eq!(lines, expected);
     }
 
     proptest::proptest! {

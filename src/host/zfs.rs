@@ -176,9 +176,8 @@ fn columns(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<f64>)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tree::Tree;
     use super::*;
-    use crate::exposition::Page;
-    use crate::system::Roots;
 
     #[test]
     fn rows_of_types_3_and_4_are_numbers() {
@@ -194,36 +193,28 @@ mod tests {
 
     #[test]
     fn what_is_bad_in_a_pool_costs_itself() {
-        let dir = tempfile::tempdir().unwrap();
-        let roots = Roots { proc: dir.path().into(), ..Roots::default() };
-        let collect = || {
-            let mut out = Samples::new();
-            let result = Zfs::default().collect(&mut System::new(roots.clone()), &mut out);
-            (result, String::from_utf8(Page::new(vec![out]).to_vec()).unwrap())
-        };
-        assert!(collect().0.unwrap_err().is_absence());
-        let pool = dir.path().join(ROOT).join("tank");
-        std::fs::create_dir_all(&pool).unwrap();
         let head = "23 1 0x01 7 2160 22 66\nname                            type data\n";
-        for (file, text) in [
-            ("io", "12 3 0x00 1 80 7 3\nnread    reads\nx  22\n".to_owned()),
-            ("objset-1", format!("{head}writes    4    1\n")),
-            ("objset-2", format!("{head}dataset_name    7    tank/a b\nwrites    4    2\nreads    4    x\nnread    4    3\n")),
-            ("state", "NOVEL\n".to_owned()),
-        ] {
-            std::fs::write(pool.join(file), text).unwrap();
-        }
-        let (result, page) = collect();
+        let file = |rows: &str| format!("{head}{rows}");
+        let mut tree = Tree::of(&[
+            ("proc/spl/kstat/zfs/zil", &file("zil_commit_count 4 7\nodd\nzil-itx 3 -7\n")),
+            ("proc/spl/kstat/zfs/tank/io", "12 3 0x00 1 80 7 3\nnread    reads\nx  22\n"),
+            ("proc/spl/kstat/zfs/tank/objset-1", &file("writes    4    1\n")),
+            ("proc/spl/kstat/zfs/tank/objset-2", &file("dataset_name 7 tank/a  b\nwrites 4 2\nreads 4 x\nnread 4 3\n")),
+            ("proc/spl/kstat/zfs/tank/state", "NOVEL\n"),
+        ]);
+        let (lines, result) = tree.show(&mut Zfs::default());
         assert!(!result.unwrap_err().is_absence());
-        let samples: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
-        assert_eq!(samples.iter().filter(|line| line.starts_with("node_zfs_zpool_state{") && line.ends_with(" 0")).count(), 7);
-        let others: Vec<_> = samples.into_iter().filter(|line| !line.starts_with("node_zfs_zpool_state{")).collect();
+        let (states, others): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.starts_with("node_zfs_zpool_state{"));
+        assert!(states.len() == 7 && states.iter().all(|line| line.ends_with(" 0")), "{states:?}");
         let expected = [
-            r#"node_zfs_zpool_dataset_nread{dataset="tank/a b",zpool="tank"} 3"#,
-            r#"node_zfs_zpool_dataset_writes{dataset="tank/a b",zpool="tank"} 2"#,
+            "node_zfs_zil_zil_commit_count 7",
+            "node_zfs_zil_zil_itx -7",
+            r#"node_zfs_zpool_dataset_nread{dataset="tank/a  b",zpool="tank"} 3"#,
+            r#"node_zfs_zpool_dataset_writes{dataset="tank/a  b",zpool="tank"} 2"#,
             r#"node_zfs_zpool_reads{zpool="tank"} 22"#,
         ];
         assert_eq!(others, expected);
+        assert!(Tree::of(&[]).show(&mut Zfs::default()).1.unwrap_err().is_absence());
     }
 
     proptest::proptest! {

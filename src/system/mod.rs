@@ -5,6 +5,7 @@
 
 mod addresses;
 mod attributes;
+pub mod btrfs;
 mod fault;
 mod file;
 mod link_modes;

@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::Socket;
@@ -81,6 +81,40 @@ pub fn watch(socket: Socket) -> io::Result<AsyncFd<Socket>> {
     // SAFETY: a Socket owns its descriptor, always names the same one, and is not reachable for a change before it is unregistered:
     // AsyncFd lends it by shared reference, through which a Socket cannot be replaced.
     Ok(unsafe { AsyncFd::register(socket) }?)
+}
+
+/// The requests to btrfs of linux/btrfs.h, their structures taken as what they are made of: 64-bit words.
+mod btrfs {
+    const MAGIC: u8 = 0x94;
+    nix::ioctl_readwrite!(device, MAGIC, 30, [u64; 512]);
+    nix::ioctl_read!(file_system, MAGIC, 31, [u64; 128]);
+    nix::ioctl_readwrite!(device_errors, MAGIC, 52, [u64; 129]);
+}
+
+/// `btrfs_ioctl_fs_info_args` of the btrfs that `folder` lies on.
+pub fn btrfs_file_system(folder: impl AsFd) -> nix::Result<[u64; 128]> {
+    let mut words = [0; 128];
+    // SAFETY: the request's number, which the kernel checks, holds the size of the array: it writes no further than its end.
+    unsafe { btrfs::file_system(folder.as_fd().as_raw_fd(), &raw mut words) }?;
+    Ok(words)
+}
+
+/// `btrfs_ioctl_dev_info_args` of the file system's device with the number `id`.
+pub fn btrfs_device(folder: impl AsFd, id: u64) -> nix::Result<[u64; 512]> {
+    let mut words = [0; 512];
+    words[0] = id;
+    // SAFETY: as in `btrfs_file_system`.
+    unsafe { btrfs::device(folder.as_fd().as_raw_fd(), &raw mut words) }?;
+    Ok(words)
+}
+
+/// `btrfs_ioctl_get_dev_stats` of that device: `items` counts of errors are asked for, and nothing is reset.
+pub fn btrfs_device_errors(folder: impl AsFd, id: u64, items: u64) -> nix::Result<[u64; 129]> {
+    let mut words = [0; 129];
+    [words[0], words[1]] = [id, items];
+    // SAFETY: as in `btrfs_file_system`; of the counts the kernel writes no more than the structure has room for, whatever `items` says.
+    unsafe { btrfs::device_errors(folder.as_fd().as_raw_fd(), &raw mut words) }?;
+    Ok(words)
 }
 
 /// Makes the C library give memory back: a page's buffers (above 128 KiB) are mapped and unmapped one by one instead of growing a heap
