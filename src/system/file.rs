@@ -12,6 +12,11 @@ use super::{Fault, Roots};
 /// The most that is read of one file. The largest honest ones (/proc/interrupts of a big host, zoneinfo) stay well below.
 const LIMIT: usize = 64 * 1024 * 1024;
 
+/// A read begins with at least `LEAST` bytes of buffer and at most `MOST`, so that one large file does not have the buffer cleared at its
+/// size for every small one that follows.
+const LEAST: usize = 16 * 1024;
+const MOST: usize = 128 * 1024;
+
 /// Whether an error means that what we wanted to read is gone or was never there: ENOENT and ENOTDIR (no such path),
 /// ENODEV (a cgroup or a device that died while its file was open), ESRCH (a process that died likewise),
 /// ENXIO and EOPNOTSUPP (a driver without that attribute).
@@ -54,6 +59,8 @@ impl System {
         self.deadline = Some(deadline);
         self.links.fresh = false;
         self.shared.clear();
+        self.buffer.truncate(MOST);
+        self.buffer.shrink_to(MOST);
     }
 
     /// The bytes of `/proc/<path>`, which is kept open. For the few files whose names are fixed.
@@ -124,7 +131,7 @@ impl System {
 /// Reads all of `file` from its start into `buffer`. A short read of a kernel file is not its end: only 0 bytes are.
 fn fill(buffer: &mut Vec<u8>, file: &File) -> io::Result<()> {
     let mut length = 0;
-    buffer.resize(buffer.capacity().max(16 * 1024), 0);
+    buffer.resize(buffer.capacity().clamp(LEAST, MOST), 0);
     loop {
         if length == buffer.len() {
             if length >= LIMIT {
@@ -165,7 +172,7 @@ mod tests {
     #[test]
     fn reads_whole_files_and_names_what_is_missing() {
         let dir = tempfile::tempdir().unwrap();
-        let long = vec![b'x'; 100_000];
+        let long = vec![b'x'; 1_000_000];
         std::fs::write(dir.path().join("long"), &long).unwrap();
         std::fs::write(dir.path().join("attribute"), b" 42\n").unwrap();
         let mut system = System::new(Roots { proc: dir.path().into(), sys: dir.path().into(), ..Roots::default() });
@@ -175,5 +182,8 @@ mod tests {
         assert_eq!(system.attribute(&dir.path().join("attribute")).unwrap(), b"42");
         let fault = system.proc("none").unwrap_err();
         assert!(fault.is_absence() && fault.to_string().contains("none"), "{fault}");
+        assert!(system.buffer.capacity() > MOST);
+        system.begin(Instant::now());
+        assert!(system.buffer.capacity() <= MOST, "what a large file needed is given back");
     }
 }
