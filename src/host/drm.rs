@@ -59,7 +59,7 @@ impl Collector for Drm {
             ];
             out.family(&INFO).add(labels, 1u8);
             for (family, file) in &FIELDS {
-                // What the card does not tell (an APU has no load of its memory) is not shown; node_exporter shows 0.
+                // What the card does not tell is not shown; node_exporter shows 0.
                 if let Some(value) = device.read(file, text::number::<u64>) {
                     out.family(family).add([("card", card)], value);
                 }

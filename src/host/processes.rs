@@ -4,6 +4,8 @@
 //! The cost grows with processes and threads, so each costs three system calls and no more: open, one read, close. A process of one
 //! thread is in that thread's state, and its folder of threads is not even opened.
 
+use std::time::Instant;
+
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -89,6 +91,10 @@ impl Processes {
         numbers(&mut proc, &mut self.pids).map_err(fault)?;
         let mut counts = Counts { pids: 0, threads: 0, states: [0; 128], thread_states: [0; 128], fault: None };
         for &pid in &self.pids {
+            // With many thousands of processes this takes a while, which the next scrape would wait for.
+            if system.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(Fault::Late);
+            }
             match counts.add(pid, &proc, &mut self.tids) {
                 // One that is not ours to read (hidepid) costs itself, one that is gone meanwhile nothing.
                 Err(fault) if !fault.is_absence() => counts.fault = Some(fault),
@@ -214,6 +220,15 @@ mod tests {
         assert_eq!(lines, expected);
         tree.write("proc/12/stat", &stat(12, "new", 'S', 1));
         assert!(tree.show(&mut *collector).0.contains(&"node_processes_pids 3".to_owned()), "the folder kept open is read anew");
+    }
+
+    #[test]
+    fn it_gives_up_when_the_page_has_left() {
+        let (mut tree, mut collector) = (tree(), built(&ENTRY, &[]).unwrap());
+        tree.system.deadline = Some(Instant::now());
+        assert!(matches!(tree.show(&mut *collector), (lines, Err(Fault::Late)) if lines.is_empty()));
+        tree.system.deadline = None;
+        tree.show(&mut *collector).1.unwrap();
     }
 
     #[test]

@@ -156,26 +156,33 @@ mod tests {
             ("proc/sys/net/ipv4/tcp_rmem", "4096\t87380\t-1\n"),
             ("proc/sys/kernel/modprobe", "\n"),
         ]);
-        let mut faults = |given: &[&str]| {
+        let mut show = |given: &[&str]| {
             let (lines, result) = tree.show(&mut *built(&ENTRY, &[("include", given)]).unwrap());
-            (lines.join("\n"), result.map_err(|fault| (fault.is_absence(), fault.to_string())))
+            (lines.join("\n"), result)
         };
-        for (bad, absent) in [
-            ("kernel.none", true),
-            ("kernel.hostname", false),
-            ("kernel.modprobe", false),
-            ("net.ipv4.tcp_rmem:min", false),
-            ("kernel.shmmax:a,b", false),
+        for (bad, told) in [
+            ("kernel.none", "sys/kernel/none"),
+            ("kernel.hostname", r#"cannot parse sysctl kernel.hostname: "name\n""#),
+            ("kernel.modprobe", "cannot parse sysctl kernel.modprobe: no values"),
+            ("net.ipv4.tcp_rmem:min", "cannot parse sysctl net.ipv4.tcp_rmem: 1 keys for 3 values"),
+            ("kernel.shmmax:a,b", "cannot parse sysctl kernel.shmmax: 2 keys for 1 values"),
         ] {
-            let (lines, result) = faults(&[bad, "kernel.shmmax"]);
-            let (is_absence, error) = result.unwrap_err();
-            assert!(is_absence == absent && error.contains(&bad.split(':').next().unwrap()[7..10]), "{error}");
+            let (lines, result) = show(&[bad, "kernel.shmmax"]);
+            let fault = result.unwrap_err();
+            assert!(fault.to_string().ends_with(told) && fault.is_absence() == (bad == "kernel.none"), "{fault}");
             assert_eq!(lines, "node_sysctl_kernel_shmmax 1.8446744073692774e+19", "{bad}");
         }
-        let (lines, result) = faults(&["net.ipv4.tcp_rmem:min,default,max value", "net.ipv4.tcp_rmem"]);
+        let (lines, result) = show(&["net.ipv4.tcp_rmem:min,default,max value", "net.ipv4.tcp_rmem"]);
         result.unwrap();
-        assert!(lines.contains("node_sysctl_net_ipv4_tcp_rmem_max_value -1\n"), "{lines}");
-        assert!(lines.contains("node_sysctl_net_ipv4_tcp_rmem{index=\"1\"} 87380\n"), "{lines}");
+        let expected = [
+            r#"node_sysctl_net_ipv4_tcp_rmem{index="0"} 4096"#,
+            r#"node_sysctl_net_ipv4_tcp_rmem{index="1"} 87380"#,
+            r#"node_sysctl_net_ipv4_tcp_rmem{index="2"} -1"#,
+            "node_sysctl_net_ipv4_tcp_rmem_default 87380",
+            "node_sysctl_net_ipv4_tcp_rmem_max_value -1",
+            "node_sysctl_net_ipv4_tcp_rmem_min 4096",
+        ];
+        assert_eq!(lines, expected.join("\n"));
     }
 
     #[test]

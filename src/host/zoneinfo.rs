@@ -32,9 +32,9 @@ static FIELDS: [(Family, &str); 34] = [
     (Family::gauge("node_zoneinfo_nr_inactive_file_pages", "Field nr_inactive_file of /proc/zoneinfo, for the node."), "nr_inactive_file"),
     (Family::gauge("node_zoneinfo_nr_isolated_anon_pages", "Field nr_isolated_anon of /proc/zoneinfo, for the node."), "nr_isolated_anon"),
     (Family::gauge("node_zoneinfo_nr_isolated_file_pages", "Field nr_isolated_file of /proc/zoneinfo, for the node."), "nr_isolated_file"),
-    (Family::gauge("node_zoneinfo_nr_kernel_stacks", "Field nr_kernel_stack of /proc/zoneinfo, which counts KiB since Linux 4.10."), "nr_kernel_stack"),
+    (Family::gauge("node_zoneinfo_nr_kernel_stacks", "Field nr_kernel_stack of /proc/zoneinfo, which counts KiB, on older kernels stacks."), "nr_kernel_stack"),
     (Family::gauge("node_zoneinfo_nr_mapped_pages", "Field nr_mapped of /proc/zoneinfo, for the node."), "nr_mapped"),
-    // Not since Linux 2.6.
+    // On older kernels only.
     (Family::gauge("node_zoneinfo_nr_mlock_stack_pages", "Field nr_mlock_stack of /proc/zoneinfo."), "nr_mlock_stack"),
     (Family::gauge("node_zoneinfo_nr_shmem_pages", "Field nr_shmem of /proc/zoneinfo, for the node."), "nr_shmem"),
     (Family::gauge("node_zoneinfo_nr_slab_reclaimable_pages", "Field nr_slab_reclaimable of /proc/zoneinfo, for the node."), "nr_slab_reclaimable"),
@@ -49,7 +49,7 @@ static FIELDS: [(Family, &str); 34] = [
     (Family::counter("node_zoneinfo_numa_miss_total", "Pages wanted elsewhere and given here: numa_miss of /proc/zoneinfo."), "numa_miss"),
     (Family::counter("node_zoneinfo_numa_other_total", "Pages given to other nodes' CPUs: numa_other of /proc/zoneinfo."), "numa_other"),
     (Family::gauge("node_zoneinfo_present_pages", "Pages that exist: present of /proc/zoneinfo."), "present"),
-    // Not since Linux 4.8.
+    // On older kernels only.
     (Family::gauge("node_zoneinfo_scanned_pages", "Pages looked at since one was last reclaimed: scanned of /proc/zoneinfo."), "scanned"),
     (Family::gauge("node_zoneinfo_spanned_pages", "Pages that exist and holes between them: spanned of /proc/zoneinfo."), "spanned"),
 ];
