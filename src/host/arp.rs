@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::filter::{Filter, Pair};
+use super::interfaces;
 use crate::exposition::{Family, Samples};
 use crate::scrape::{Collector, Entry};
 use crate::settings::{Error, Flag, Settings};
@@ -31,7 +32,8 @@ struct Arp {
 
 impl Arp {
     fn new(settings: &Settings) -> Result<Self, Error> {
-        Ok(Arp { filter: DEVICES.both(settings)?, netlink: settings.switch(&NETLINK) })
+        let filter = DEVICES.both(settings)?.and(interfaces::filter(settings)?);
+        Ok(Arp { filter, netlink: settings.switch(&NETLINK) })
     }
 }
 

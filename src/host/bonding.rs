@@ -1,6 +1,8 @@
 //! Reads `/sys/class/net/bonding_masters` and the bonds it names: how many interfaces each has, and how many of them have a link. Emits
 //! `node_bonding_slaves` and `node_bonding_active`.
 
+use super::filter::Filter;
+use super::interfaces;
 use crate::exposition::{Family, Samples, from_usize};
 use crate::scrape::{Collector, Entry};
 use crate::settings::Flag;
@@ -14,16 +16,19 @@ pub(super) static ENTRY: Entry = Entry {
     name: "bonding",
     enabled: Flag::switch("collector.bonding", true, "Interfaces of bonds."),
     flags: &[],
-    new: |_| Ok(Box::new(Bonding)),
+    new: |settings| Ok(Box::new(Bonding { filter: interfaces::filter(settings)? })),
 };
 
-struct Bonding;
+#[derive(Default)]
+struct Bonding {
+    filter: Filter,
+}
 
 impl Collector for Bonding {
     fn collect(&mut self, system: &mut System, out: &mut Samples) -> Result<(), Fault> {
         let path = system.roots.sys("class/net/bonding_masters");
         let masters = String::from_utf8_lossy(system.attribute(&path)?).into_owned();
-        for master in masters.split_ascii_whitespace() {
+        for master in masters.split_ascii_whitespace().filter(|master| self.filter.passes(master)) {
             let folder = format!("class/net/{master}");
             // A bond that is gone already.
             let Some(slaves) = system.label(format!("{folder}/bonding/slaves")) else { continue };
@@ -59,7 +64,7 @@ mod tests {
         std::fs::write(net.join("bond0/lower_eth0/bonding_slave/mii_status"), "up\n").unwrap();
         let mut system = System::new(Roots { sys: dir.path().into(), ..Roots::default() });
         let mut out = Samples::new();
-        Bonding.collect(&mut system, &mut out).unwrap();
+        Bonding::default().collect(&mut system, &mut out).unwrap();
         let page = String::from_utf8(Page::new(vec![out]).to_vec()).unwrap();
         let samples: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(samples, ["node_bonding_active{master=\"bond0\"} 1", "node_bonding_slaves{master=\"bond0\"} 2"]);
@@ -69,6 +74,6 @@ mod tests {
     fn a_host_without_bonds_is_no_failure() {
         let dir = tempfile::tempdir().unwrap();
         let mut system = System::new(Roots { sys: dir.path().into(), ..Roots::default() });
-        assert!(Bonding.collect(&mut system, &mut Samples::new()).unwrap_err().is_absence());
+        assert!(Bonding::default().collect(&mut system, &mut Samples::new()).unwrap_err().is_absence());
     }
 }

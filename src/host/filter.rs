@@ -62,27 +62,34 @@ fn exclusive(one: &Flag, other: &Flag) -> Error {
 /// Says which names pass, each name matched once.
 #[derive(Debug, Default)]
 pub struct Filter {
-    include: Option<Regex>,
-    exclude: Option<Regex>,
+    include: Vec<Regex>,
+    exclude: Vec<Regex>,
     known: HashMap<String, bool>,
 }
 
 impl Filter {
     /// A filter of these patterns; without any, everything passes.
     pub fn new(include: Option<Regex>, exclude: Option<Regex>) -> Self {
-        Filter { include, exclude, known: HashMap::new() }
+        Filter { include: Vec::from_iter(include), exclude: Vec::from_iter(exclude), known: HashMap::new() }
+    }
+
+    /// Lets pass only what `other` lets pass too.
+    pub fn and(mut self, other: Filter) -> Self {
+        self.include.extend(other.include);
+        self.exclude.extend(other.exclude);
+        self
     }
 
     /// Whether `name` passes.
     pub fn passes(&mut self, name: &str) -> bool {
-        if self.include.is_none() && self.exclude.is_none() {
+        if self.include.is_empty() && self.exclude.is_empty() {
             return true;
         }
         if let Some(&known) = self.known.get(name) {
             return known;
         }
-        let matches = |pattern: &Option<Regex>| pattern.as_ref().map(|pattern| pattern.is_match(name));
-        let passes = matches(&self.include) != Some(false) && matches(&self.exclude) != Some(true);
+        let matches = |pattern: &Regex| pattern.is_match(name);
+        let passes = self.include.iter().all(matches) && !self.exclude.iter().any(matches);
         if self.known.len() >= REMEMBERED {
             self.known.clear();
         }
@@ -119,6 +126,14 @@ mod tests {
         assert!(old.passes("lo") && !old.passes("eth0"));
         let mut both = PAIR.both(&settings(&[("include", "o")])).unwrap();
         assert!(!both.passes("lo") && both.passes("lo1") && !both.passes("eth0"));
+    }
+
+    #[test]
+    fn of_two_filters_both_decide() {
+        let regex = |pattern| Some(Regex::new(pattern).unwrap());
+        let mut filter = Filter::new(regex("^e"), None).and(Filter::new(regex("0$"), regex("th")));
+        assert!(filter.passes("en0") && !filter.passes("en1") && !filter.passes("lo0") && !filter.passes("eth0"));
+        assert!(Filter::default().and(Filter::default()).passes("anything"));
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod infiniband_counters;
 mod interrupts;
 mod kernel_hung;
 mod ksmd;
+mod interfaces;
 mod loadavg;
 mod mdadm;
 mod meminfo;
@@ -172,7 +173,7 @@ pub fn entries() -> impl Iterator<Item = &'static Entry> {
 
 fn flags() -> Vec<&'static Flag> {
     let of_entry = |entry: &'static Entry| std::iter::once(&entry.enabled).chain(entry.flags);
-    std::iter::once(&DISABLE_DEFAULTS).chain(entries().flat_map(of_entry)).collect()
+    std::iter::once(&DISABLE_DEFAULTS).chain(&interfaces::FLAGS).chain(entries().flat_map(of_entry)).collect()
 }
 
 fn collectors(settings: &Settings) -> Vec<(&'static str, bool)> {

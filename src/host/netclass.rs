@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use super::filter::Filter;
+use super::interfaces;
 use super::netclass_files::{self as files, Facts};
 use super::netclass_speed::Modes;
 use super::netdev::{NO_HANDLER, STATS64};
@@ -101,7 +102,7 @@ struct Known {
 impl NetClass {
     fn new(settings: &Settings) -> Result<Self, Error> {
         Ok(NetClass {
-            filter: Filter::new(None, settings.pattern(&IGNORED)?),
+            filter: Filter::new(None, settings.pattern(&IGNORED)?).and(interfaces::filter(settings)?),
             ignore_invalid_speed: settings.switch(&INVALID_SPEED),
             rtnl_shape: settings.switch(&NETLINK),
             with_stats: settings.switch(&WITH_STATS),

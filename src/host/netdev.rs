@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use super::filter::{Filter, Pair};
+use super::interfaces;
 use crate::exposition::{Family, Labels, Samples};
 use crate::scrape::{Collector, Entry};
 use crate::settings::{Error, Flag, Settings};
@@ -121,7 +122,7 @@ struct NetDev {
 impl NetDev {
     fn new(settings: &Settings) -> Result<Self, Error> {
         Ok(NetDev {
-            filter: DEVICES.one(settings)?,
+            filter: DEVICES.one(settings)?.and(interfaces::filter(settings)?),
             netlink: settings.switch(&NETLINK),
             addresses: settings.switch(&ADDRESSES),
             detailed: settings.switch(&DETAILED),
