@@ -284,3 +284,60 @@ fn text_files_give_what_upstream_gives() {
     }
     assert!(cases >= 12, "only {cases} cases");
 }
+
+/// The collectors whose series belong to network interfaces, and the label that names them.
+const OF_INTERFACES: [(&str, &str); 8] = [
+    ("arp", "device"),
+    ("bonding", "master"),
+    ("ethtool", "device"),
+    ("netclass", "device"),
+    ("netdev", "device"),
+    ("network_route", "device"),
+    ("qdisc", "device"),
+    ("wifi", "device"),
+];
+
+#[test]
+fn one_filter_holds_for_all_collectors_of_interfaces() {
+    let folder = fixtures();
+    let named = OF_INTERFACES.iter().map(|(name, _)| format!("--collector.{name}"));
+    let fixed = ["--no-collector.arp.netlink", "--collector.qdisc.fixtures=qdisc", "--collector.wifi.fixtures=wifi"];
+    let trees = ["--path.procfs=proc", "--path.sysfs=sys"];
+    let arguments: Vec<String> = HOST_ONLY.into_iter().chain(fixed).chain(trees).map(str::to_owned).chain(named).collect();
+    let place = folder.path().join("collector/fixtures");
+    // Each collector's interfaces, with this filter.
+    let shown = |filter: &str| -> Vec<BTreeSet<String>> {
+        let all: Vec<&str> = arguments.iter().map(String::as_str).chain((!filter.is_empty()).then_some(filter)).collect();
+        let agent = Agent::start_in(place.to_str().unwrap(), &all, &[]);
+        let of_collector = |(collector, label): &(&str, &str)| {
+            let page = agent.scrape(&format!("/metrics/node?collect[]={collector}"));
+            let series = page.series.into_iter().filter(|series| !series.name.starts_with("node_scrape_"));
+            series.filter_map(|mut series| series.labels.remove(*label)).collect()
+        };
+        OF_INTERFACES.iter().map(of_collector).collect()
+    };
+    let all = shown("");
+    for ((collector, _), interfaces) in OF_INTERFACES.iter().zip(&all) {
+        assert!(!interfaces.is_empty(), "{collector} shows no interface: {all:?}");
+    }
+    // The first interface of each.
+    let some: BTreeSet<String> = all.iter().filter_map(|interfaces| interfaces.first().cloned()).collect();
+    let pattern = format!("^({})$", some.iter().cloned().collect::<Vec<_>>().join("|"));
+    let both = |of: &BTreeSet<String>| of.intersection(&some).cloned().collect::<BTreeSet<_>>();
+    let others = |of: &BTreeSet<String>| of.difference(&some).cloned().collect::<BTreeSet<_>>();
+    let (kept, left): (Vec<_>, Vec<_>) = all.iter().map(|interfaces| (both(interfaces), others(interfaces))).unzip();
+    assert!(left.iter().any(|interfaces| !interfaces.is_empty()), "nothing to leave out: {all:?}");
+    assert_eq!(shown(&format!("--host.interfaces-include={pattern}")), kept);
+    assert_eq!(shown(&format!("--host.interfaces-exclude={pattern}")), left);
+}
+
+#[test]
+fn the_filter_of_interfaces_cannot_both_include_and_exclude() {
+    let run = std::process::Command::new(env!("CARGO_BIN_EXE_stack-exporter"))
+        .args(["--host.interfaces-include=a", "--host.interfaces-exclude=b", "--web.listen-address=127.0.0.1:0"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8([run.stdout, run.stderr].concat()).unwrap();
+    let expected = "host.interfaces-include and host.interfaces-exclude are mutually exclusive";
+    assert!(!run.status.success() && said.contains(expected), "{said}");
+}

@@ -182,6 +182,53 @@ fn the_other_shapes_are_those_of_node_exporter() {
     }
 }
 
+/// What is asked of netlink and of drivers, and no file of the host tells.
+const ASKED: [&str; 3] = ["ethtool", "network_route", "qdisc"];
+
+#[test]
+fn routes_queues_sockets_and_drivers_are_those_of_node_exporter() {
+    let (_alone, pairs) = (alone(), Pairs::add('n', 6));
+    let ([near, _], [other, _]) = (pairs.names(2), pairs.names(5));
+    ip(
+        None,
+        &format!(
+            "addr add 10.211.1.1/24 dev {near}\naddr add 10.211.2.1/24 dev {other}\naddr add fd00:211::1/64 dev {near} nodad\n\
+             route add 10.212.0.0/16 via 10.211.1.2 metric 7\n\
+             route add 10.213.0.0/16 proto static nexthop via 10.211.1.2 weight 3 nexthop via 10.211.2.2\n\
+             route add 10.214.0.0/16 dev {near} src 10.211.1.1 table 211\nroute add blackhole 10.215.0.0/16\n\
+             route add fd00:212::/48 via fd00:211::2\n"
+        ),
+    );
+    let queue = Command::new("tc").args(["qdisc", "replace", "dev", &near, "root", "pfifo", "limit", "10"]).status();
+    assert!(queue.expect("this test needs tc(8)").success());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let _accepted = listener.accept().unwrap();
+    client.write_all(&[1; 5_000]).unwrap();
+
+    let collectors: Vec<&str> = ASKED.into_iter().chain(["tcpstat"]).collect();
+    let named = collectors.iter().map(|name| format!("--collector.{name}"));
+    let arguments: Vec<String> = std::iter::once("--collector.disable-defaults".to_owned()).chain(named).collect();
+    let (mut misses, compared, ours) = compare(&arguments, &collectors, &[]);
+    // The connections to the two exporters themselves come and go.
+    misses.retain(|miss| !miss.contains("node_tcp_connection_states"));
+    assert!(compared > 100 && misses.is_empty(), "{} of {compared} differ: {misses:#?}", misses.len());
+    for state in ["listen", "established", "rx_queued_bytes", "tx_queued_bytes"] {
+        assert!(ours.value("node_tcp_connection_states", &[("state", state)]) >= Some(1.0), "{state}");
+    }
+    assert!(ours.value("node_tcp_connection_states", &[("state", "rx_queued_bytes")]) >= Some(5_000.0));
+    let route = |labels: &[(&str, &str)]| ours.value("node_network_route_info", labels);
+    let of_several = [("device", near.as_str()), ("dest", "10.213.0.0/16"), ("gw", "10.211.1.2"), ("weight", "3")];
+    assert_eq!(route(&of_several), Some(1.0));
+    assert_eq!(route(&[("dest", "10.214.0.0/16"), ("src", "10.211.1.1")]), Some(1.0));
+    assert_eq!(
+        (route(&[("dest", "fd00:212::/48"), ("gw", "fd00:211::2")]), route(&[("dest", "10.215.0.0/16")])),
+        (Some(1.0), None)
+    );
+    assert_eq!(ours.value("node_qdisc_drops_total", &[("device", &near), ("kind", "pfifo")]), Some(0.0));
+    assert_eq!(ours.value("node_ethtool_info", &[("device", &near), ("driver", "veth")]), Some(1.0));
+}
+
 #[test]
 fn netlink_tells_what_the_files_tell() {
     let (_alone, _pairs) = (alone(), Pairs::add('q', 12));
@@ -248,13 +295,15 @@ impl Drop for Namespace {
 #[test]
 fn in_a_network_namespace_of_its_own_the_agent_shows_the_hosts_interfaces() {
     let (_alone, namespace, pairs) = (alone(), Namespace::add(), Pairs::add('s', 1));
+    let _listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = support::free_port();
     // nsenter changes the network alone: /proc and /sys stay the host's, as where a container has them mounted.
     let mut child = Command::new("nsenter")
         .arg(format!("--net=/run/netns/{}", namespace.0))
         .arg(env!("CARGO_BIN_EXE_stack-exporter"))
         .args([&format!("--web.listen-address=127.0.0.1:{port}"), "--no-containers", "--no-postgres", "--no-redis"])
-        .args(arguments(&[]))
+        .args(arguments(&["--collector.tcpstat"]))
+        .args(ASKED.map(|name| format!("--collector.{name}")))
         .env_clear()
         .stderr(Stdio::null())
         .spawn()
@@ -278,4 +327,14 @@ fn in_a_network_namespace_of_its_own_the_agent_shows_the_hosts_interfaces() {
         assert!(page.value(name, &[("device", &outside)]).is_some(), "{name} lacks the host's {outside}");
         assert_eq!(page.value(name, &[("device", "inside0")]), None, "{name} shows the agent's own inside0");
     }
+    let own = page.series.iter().find(|series| series.labels.get("device").is_some_and(|device| device == "inside0"));
+    assert!(own.is_none(), "{own:?}");
+    for collector in ASKED {
+        assert_eq!(page.value(SUCCESS, &[("collector", collector)]), Some(0.0), "{collector}");
+        let told = page.all("stack_exporter_collector_last_error_info").find(|series| series.labels["collector"] == collector);
+        assert!(told.is_some_and(|series| series.labels["error"].contains("network_mode: host")), "{collector}: {told:?}");
+    }
+    // The files of the host tell of its sockets.
+    let listening = page.value("node_tcp_connection_states", &[("state", "listen")]);
+    assert!(listening >= Some(1.0) && page.value(SUCCESS, &[("collector", "tcpstat")]) == Some(1.0), "{listening:?}");
 }

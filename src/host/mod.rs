@@ -23,6 +23,7 @@ mod drbd;
 mod drm;
 mod edac;
 mod entropy;
+mod ethtool;
 mod fibrechannel;
 mod filefd;
 mod filesystem;
@@ -32,10 +33,12 @@ mod hwmon;
 mod hwmon_chips;
 mod infiniband;
 mod infiniband_counters;
+mod interfaces;
 mod interrupts;
+mod ipvs;
 mod kernel_hung;
 mod ksmd;
-mod interfaces;
+mod lnstat;
 mod loadavg;
 mod mdadm;
 mod meminfo;
@@ -48,6 +51,7 @@ mod netclass_files;
 mod netclass_speed;
 mod netdev;
 mod netstat;
+mod network_route;
 mod nfs;
 mod nfsd;
 mod nvme;
@@ -58,6 +62,7 @@ mod pcidevice;
 mod powersupplyclass;
 mod pressure;
 mod processes;
+mod qdisc;
 mod rapl;
 mod rpc;
 mod schedstat;
@@ -70,6 +75,7 @@ mod stat;
 mod swap;
 mod sysctl;
 mod tapestats;
+mod tcpstat;
 mod textfile;
 mod thermal_zone;
 mod time;
@@ -80,6 +86,9 @@ mod udp_queues;
 mod uname;
 mod vmstat;
 mod watchdog;
+mod wifi;
+mod wifi_fixtures;
+mod xfrm;
 mod xfs;
 mod zfs;
 mod zoneinfo;
@@ -113,13 +122,16 @@ pub static KERNEL: &[&Entry] = &[
     &drm::ENTRY,
     &edac::ENTRY,
     &entropy::ENTRY,
+    &ethtool::ENTRY,
     &fibrechannel::ENTRY,
     &filefd::ENTRY,
     &hwmon::ENTRY,
     &infiniband::ENTRY,
     &interrupts::ENTRY,
+    &ipvs::ENTRY,
     &kernel_hung::ENTRY,
     &ksmd::ENTRY,
+    &lnstat::ENTRY,
     &loadavg::ENTRY,
     &mdadm::ENTRY,
     &meminfo::ENTRY,
@@ -128,6 +140,7 @@ pub static KERNEL: &[&Entry] = &[
     &netclass::ENTRY,
     &netdev::ENTRY,
     &netstat::ENTRY,
+    &network_route::ENTRY,
     &nfs::ENTRY,
     &nfsd::ENTRY,
     &nvme::ENTRY,
@@ -137,6 +150,7 @@ pub static KERNEL: &[&Entry] = &[
     &powersupplyclass::ENTRY,
     &pressure::ENTRY,
     &processes::ENTRY,
+    &qdisc::ENTRY,
     &rapl::ENTRY,
     &schedstat::ENTRY,
     &selinux::ENTRY,
@@ -148,6 +162,7 @@ pub static KERNEL: &[&Entry] = &[
     &swap::ENTRY,
     &sysctl::ENTRY,
     &tapestats::ENTRY,
+    &tcpstat::ENTRY,
     &thermal_zone::ENTRY,
     &time::ENTRY,
     &timex::ENTRY,
@@ -155,6 +170,8 @@ pub static KERNEL: &[&Entry] = &[
     &uname::ENTRY,
     &vmstat::ENTRY,
     &watchdog::ENTRY,
+    &wifi::ENTRY,
+    &xfrm::ENTRY,
     &xfs::ENTRY,
     &zfs::ENTRY,
     &zoneinfo::ENTRY,

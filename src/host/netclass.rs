@@ -152,9 +152,9 @@ impl NetClass {
         }
     }
 
-    fn read_links(&mut self, links: &[Link], system: &System) {
+    fn read_links(&mut self, links: &[Link], system: &mut System) {
         self.scrape += 1;
-        self.modes.ask();
+        self.modes.ask(system);
         let mut count = 0;
         for link in links.iter().filter(|link| self.filter.passes(&link.name)) {
             if self.interfaces.len() == count {

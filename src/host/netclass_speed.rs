@@ -2,13 +2,11 @@
 
 use super::netclass::is_up;
 use super::netclass_files as files;
-use crate::system::{Link, LinkMode, LinkModes, System};
+use crate::system::{Link, LinkMode, System};
 
 /// Where speed and duplex come from.
 #[derive(Default)]
 pub(super) struct Modes {
-    family: Option<LinkModes>,
-    asked: bool,
     list: Vec<LinkMode>,
     /// Whether an interface that is not in the list has no speed, rather than that the list is not complete.
     complete: bool,
@@ -16,14 +14,9 @@ pub(super) struct Modes {
 
 impl Modes {
     /// Asks for the speeds of this scrape.
-    pub(super) fn ask(&mut self) {
-        if !self.asked {
-            // Linux before 5.6, or built without it.
-            self.family = LinkModes::open().ok();
-            self.asked = true;
-        }
-        self.list.clear();
-        self.complete = self.family.as_mut().is_some_and(|family| family.dump(&mut self.list).is_ok());
+    pub(super) fn ask(&mut self, system: &mut System) {
+        // Linux before 5.6, or built without it, has no such dump.
+        self.complete = system.link_modes(&mut self.list).is_ok_and(|asked| asked.is_some());
         self.list.sort_unstable_by_key(|mode| mode.index);
     }
 
@@ -60,7 +53,7 @@ mod tests {
     fn speeds_come_from_the_dump_unless_it_broke_off() {
         let link = |index, flags: i32| Link { index, flags: flags.cast_unsigned(), name: "none".into(), ..Link::default() };
         let list = vec![LinkMode { index: 2, speed: 10_000, duplex: 1 }];
-        let modes = Modes { list, complete: true, asked: true, family: None };
+        let modes = Modes { list, complete: true };
         let (system, full) = (System::default(), "full".to_owned());
         assert_eq!(modes.of(&link(2, libc::IFF_UP), false, &system), (Some(10_000), full));
         assert_eq!(modes.of(&link(2, 0), false, &system), (None, String::new()));

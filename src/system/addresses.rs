@@ -23,9 +23,7 @@ impl System {
     /// All addresses of the host's network namespace; none where netlink would answer for another ([`System::links`]).
     pub fn addresses(&mut self) -> Result<Vec<InterfaceAddress>, Fault> {
         let mut addresses = Vec::new();
-        if self.links()?.is_some() {
-            self.route(libc::RTM_GETADDR, &[0; 8], |payload| addresses.extend(parse(payload)))?;
-        }
+        self.route(libc::RTM_GETADDR, &[0; 8], |payload| addresses.extend(parse(payload)))?;
         Ok(addresses)
     }
 }
@@ -38,7 +36,7 @@ fn parse(payload: &[u8]) -> Option<InterfaceAddress> {
     Some(InterfaceAddress { index, address: find(IFA_LOCAL).or_else(|| find(IFA_ADDRESS))?, prefix })
 }
 
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
+pub(super) fn ip(bytes: &[u8]) -> Option<IpAddr> {
     match bytes.len() {
         4 => Some(IpAddr::from(number::<4>(bytes)?)),
         16 => Some(IpAddr::from(number::<16>(bytes)?)),

@@ -26,6 +26,9 @@ pub enum Fault {
         /// What was expected, or the line that was not understood (at most a few dozen bytes of it).
         detail: String,
     },
+    /// Sockets of ours answer for another network namespace than the host's, and there is no file to ask instead.
+    #[error("{0} would be those of the agent's own network namespace: give it the host's (network_mode: host)")]
+    Foreign(&'static str),
     /// A server or a daemon answered with an error, or not at all.
     #[error("{0}")]
     Remote(String),

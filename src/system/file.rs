@@ -38,6 +38,7 @@ pub struct System {
     kept: HashMap<(Tree, &'static str), File>,
     /// What was read in this scrape for more than one collector.
     shared: HashMap<&'static str, Vec<u8>>,
+    pub(super) sockets: super::sockets::Sockets,
     pub(super) links: super::links::Kept,
 }
 

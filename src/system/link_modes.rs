@@ -2,16 +2,8 @@
 //!
 //! The files `speed` and `duplex` of sysfs tell the same, two system calls and two turns at the RTNL lock for each interface.
 
-use std::io;
-
-use nix::sys::socket::SockProtocol;
-
-use super::netlink::{Netlink, attribute, attributes, number};
-
-const GENL_ID_CTRL: u16 = 16;
-const CTRL_CMD_GETFAMILY: u8 = 3;
-const CTRL_ATTR_FAMILY_ID: u16 = 1;
-const CTRL_ATTR_FAMILY_NAME: u16 = 2;
+use super::netlink::{attribute, attributes, number};
+use super::{Fault, System};
 
 const ETHTOOL_MSG_LINKMODES_GET: u8 = 4;
 const ETHTOOL_A_LINKMODES_HEADER: u16 = 1;
@@ -32,44 +24,19 @@ pub struct LinkMode {
     pub duplex: u8,
 }
 
-/// The ethtool family of this kernel.
-#[derive(Debug)]
-pub struct LinkModes {
-    socket: Netlink,
-    family: u16,
-}
-
-impl LinkModes {
-    /// Finds the family; an error of kind "not found" on kernels that have none.
-    pub fn open() -> io::Result<Self> {
-        let mut socket = Netlink::open(SockProtocol::NetlinkGeneric)?;
-        let mut family = None;
-        let name = attribute(CTRL_ATTR_FAMILY_NAME, b"ethtool\0");
-        socket.ask(GENL_ID_CTRL, false, &command(CTRL_CMD_GETFAMILY, &name), |payload| {
-            let mut found = attributes(payload.get(4..).unwrap_or_default());
-            family = found.find(|(kind, _)| *kind == CTRL_ATTR_FAMILY_ID).and_then(|(_, value)| number(value)).or(family);
-        })?;
-        let family = family.map(u16::from_ne_bytes).ok_or(io::ErrorKind::NotFound)?;
-        Ok(LinkModes { socket, family })
-    }
-
-    /// Fills `modes` with every interface whose driver can tell.
+impl System {
+    /// Fills `modes` with every interface whose driver can tell; `None` where netlink would answer for another namespace
+    /// ([`System::links`]), an absence where the kernel has no such family.
     ///
     /// An error leaves the interfaces that came before it: a single driver that fails (a sleeping card: ENODEV) ends the
     /// kernel's dump.
-    pub fn dump(&mut self, modes: &mut Vec<LinkMode>) -> io::Result<()> {
+    pub fn link_modes(&mut self, modes: &mut Vec<LinkMode>) -> Result<Option<()>, Fault> {
         modes.clear();
         let flags = attribute(ETHTOOL_A_HEADER_FLAGS, &ETHTOOL_FLAG_COMPACT_BITSETS.to_ne_bytes());
         let header = attribute(ETHTOOL_A_LINKMODES_HEADER | 0x8000, &flags);
-        let request = command(ETHTOOL_MSG_LINKMODES_GET, &header);
-        self.socket.ask(self.family, true, &request, |payload| modes.extend(parse(payload)))?;
-        Ok(())
+        let asked = self.generic("ethtool", ETHTOOL_MSG_LINKMODES_GET, &header, |payload| modes.extend(parse(payload)));
+        Ok(asked?.map(drop))
     }
-}
-
-/// `struct genlmsghdr`, then attributes.
-fn command(command: u8, attributes: &[u8]) -> Vec<u8> {
-    [&[command, 1, 0, 0], attributes].concat()
 }
 
 /// One ETHTOOL_MSG_LINKMODES_GET_REPLY.
@@ -91,26 +58,24 @@ fn parse(payload: &[u8]) -> Option<LinkMode> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sockets::generic;
     use super::*;
 
     #[test]
     fn a_reply_is_read() {
         let header = attribute(1 | 0x8000, &[attribute(1, &5i32.to_ne_bytes()), attribute(2, b"veth0\0")].concat());
-        let reply = command(4, &[header, attribute(5, &10_000u32.to_ne_bytes()), attribute(6, &[1])].concat());
+        let reply = generic(4, &[header, attribute(5, &10_000u32.to_ne_bytes()), attribute(6, &[1])].concat());
         assert_eq!(parse(&reply), Some(LinkMode { index: 5, speed: 10_000, duplex: 1 }));
-        let unknown = command(4, &[attribute(1, &attribute(1, &5i32.to_ne_bytes())), attribute(5, &[255; 4])].concat());
+        let unknown = generic(4, &[attribute(1, &attribute(1, &5i32.to_ne_bytes())), attribute(5, &[255; 4])].concat());
         assert_eq!(parse(&unknown), None);
     }
 
     #[test]
     fn the_kernel_answers_or_has_no_such_family() {
         let mut modes = vec![LinkMode { index: 0, speed: 0, duplex: 0 }];
-        match LinkModes::open() {
-            Ok(mut family) => family.dump(&mut modes).unwrap(),
-            Err(error) => {
-                assert_eq!(error.kind(), io::ErrorKind::NotFound);
-                modes.clear();
-            }
+        match System::default().link_modes(&mut modes) {
+            Ok(asked) => assert!(asked.is_some()),
+            Err(fault) => assert!(fault.is_absence(), "{fault}"),
         }
         assert!(modes.iter().all(|mode| mode.index > 0));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nix::sys::socket::SockProtocol;
 
-use super::netlink::{self, Netlink, attributes, number};
+use super::netlink::{self, attributes, number};
 use super::{Fault, System, text};
 
 /// A hardware address is at most this long (`MAX_ADDR_LEN`).
@@ -13,8 +13,6 @@ const LONGEST: usize = 32;
 
 /// A dump that the kernel calls inconsistent is asked for again so often.
 const TRIES: usize = 3;
-
-const WHAT: &str = "netlink: RTM_GETLINK";
 
 /// An interface.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -132,9 +130,6 @@ pub struct Counters {
 /// What [`System`] keeps for [`System::links`].
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    socket: Option<Netlink>,
-    /// Whether netlink answers for the host's network namespace.
-    of_host: Option<bool>,
     links: Arc<Vec<Link>>,
     pub(super) fresh: bool,
 }
@@ -143,67 +138,43 @@ impl System {
     /// The interfaces of the host's network namespace, asked for once in a scrape; `None` where netlink would answer for another
     /// namespace, a container's, than the one that the host's /proc stands for.
     pub fn links(&mut self) -> Result<Option<Arc<Vec<Link>>>, Fault> {
-        let fault = |error| Fault::read(WHAT, error);
-        if self.links.socket.is_none() {
-            self.links.socket = Some(Netlink::open(SockProtocol::NetlinkRoute).map_err(fault)?);
-            self.links.fresh = false;
-        }
-        if self.links.of_host.is_none() {
-            self.links.of_host = Some(self.is_of_host().map_err(fault)?);
-        }
-        if self.links.of_host == Some(false) {
-            return Ok(None);
-        }
         if !self.links.fresh {
-            let Kept { socket: Some(socket), links, .. } = &mut self.links else { return Ok(None) };
-            let dumped = dump(socket, Arc::make_mut(links));
-            if let Err(error) = dumped {
-                self.links.socket = None;
-                return Err(fault(error));
+            let mut links = std::mem::take(&mut self.links.links);
+            let dumped = self.dump_links(Arc::make_mut(&mut links));
+            self.links.links = links;
+            if dumped.map_err(|error| Fault::read("netlink: RTM_GETLINK", error))?.is_none() {
+                return Ok(None);
             }
             self.links.fresh = true;
         }
         Ok(Some(self.links.links.clone()))
     }
 
-    /// Asks rtnetlink for one more dump, over the socket of [`System::links`].
-    pub(super) fn route(&mut self, kind: u16, payload: &[u8], each: impl FnMut(&[u8])) -> Result<(), Fault> {
-        let Some(socket) = &mut self.links.socket else { return Ok(()) };
-        let asked = socket.ask(kind, true, payload, each);
-        asked.map(drop).map_err(|error| Fault::read(format!("netlink: request {kind}"), error))
+    /// Asks rtnetlink for one more dump; `None` as with [`System::links`].
+    pub(super) fn route(&mut self, kind: u16, payload: &[u8], each: impl FnMut(&[u8])) -> Result<Option<()>, Fault> {
+        let asked = self.dump(SockProtocol::NetlinkRoute, kind, payload, each);
+        asked.map(|consistent| consistent.map(drop)).map_err(|error| Fault::read(format!("netlink: request {kind}"), error))
     }
 
-    /// Whether our own socket stands in the list of netlink sockets of the host's init process. This needs no privilege, where
-    /// comparing the two `/proc/<pid>/ns/net` would. A list that cannot be read (hidepid, a tree made for a test) is no evidence
-    /// against it.
-    fn is_of_host(&mut self) -> io::Result<bool> {
-        let inode = self.links.socket.as_ref().map(Netlink::inode).transpose()?.unwrap_or_default();
-        let path = self.roots.proc("1/net/netlink");
-        Ok(self.read(&path).map_or(true, |list| lists(list, inode)))
-    }
-}
-
-/// `sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode`, one line for each netlink socket of a namespace.
-pub(super) fn lists(list: &[u8], inode: u64) -> bool {
-    text::lines(list).any(|line| text::fields(line).nth(9).and_then(text::number) == Some(inode))
-}
-
-/// Fills `links` with all interfaces. What stood there is overwritten, so that texts keep their memory.
-fn dump(socket: &mut Netlink, links: &mut Vec<Link>) -> io::Result<()> {
-    for _ in 0..TRIES {
-        let mut count = 0;
-        let consistent = socket.ask(libc::RTM_GETLINK, true, &[0; 16], |payload| {
-            if links.len() == count {
-                links.push(Link::default());
+    /// Fills `links` with all interfaces. What stood there is overwritten, so that texts keep their memory.
+    fn dump_links(&mut self, links: &mut Vec<Link>) -> io::Result<Option<()>> {
+        for _ in 0..TRIES {
+            let mut count = 0;
+            let consistent = self.dump(SockProtocol::NetlinkRoute, libc::RTM_GETLINK, &[0; 16], |payload| {
+                if links.len() == count {
+                    links.push(Link::default());
+                }
+                count += usize::from(links.get_mut(count).is_some_and(|link| link.read(payload).is_some()));
+            })?;
+            links.truncate(count);
+            match consistent {
+                None => return Ok(None),
+                Some(true) => break,
+                Some(false) => {}
             }
-            count += usize::from(links.get_mut(count).is_some_and(|link| link.read(payload).is_some()));
-        })?;
-        links.truncate(count);
-        if consistent {
-            break;
         }
+        Ok(Some(()))
     }
-    Ok(())
 }
 
 impl Link {
@@ -324,22 +295,9 @@ mod tests {
         assert!(system.links().unwrap().unwrap().iter().any(|link| link.name == "lo"));
     }
 
-    #[test]
-    fn a_foreign_namespace_is_known_by_its_list_of_sockets() {
-        let list = b"sk  Eth Pid  Groups Rmem Wmem Dump Locks Drops Inode\n0 0 1 0 0 0 0 2 0 42\n";
-        assert!(lists(list, 42));
-        assert!(!lists(list, 43));
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(dir.path().join("1/net")).unwrap();
-        std::fs::write(dir.path().join("1/net/netlink"), list).unwrap();
-        let mut system = System::new(crate::system::Roots { proc: dir.path().into(), ..Default::default() });
-        assert_eq!(system.links().unwrap(), None);
-    }
-
     proptest::proptest! {
         #[test]
         fn any_bytes_are_survived(bytes: Vec<u8>, mut head in proptest::collection::vec(0u8..64, 16..64)) {
-            lists(&bytes, 0);
             Link::default().read(&bytes);
             head.extend(bytes);
             Link::default().read(&head);

@@ -9,14 +9,11 @@ const NUD_NOARP: u16 = 0x40;
 impl System {
     /// For each neighbour the index of its interface; `None` where netlink would answer for another namespace ([`System::links`]).
     pub fn neighbours(&mut self) -> Result<Option<Vec<i32>>, Fault> {
-        if self.links()?.is_none() {
-            return Ok(None);
-        }
         // struct ndmsg, which begins with the family.
         let request: [u8; 12] = std::array::from_fn(|at| if at == 0 { 2 } else { 0 });
         let mut interfaces = Vec::new();
-        self.route(libc::RTM_GETNEIGH, &request, |payload| interfaces.extend(parse(payload)))?;
-        Ok(Some(interfaces))
+        let asked = self.route(libc::RTM_GETNEIGH, &request, |payload| interfaces.extend(parse(payload)))?;
+        Ok(asked.map(|()| interfaces))
     }
 }
 

@@ -4,7 +4,11 @@
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
+<<<<<<< HEAD
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+=======
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+>>>>>>> 2fbb94b (Collect ipvs, lnstat, xfrm, qdisc, tcpstat, network_route, ethtool and wifi)
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::Socket;
@@ -83,6 +87,7 @@ pub fn watch(socket: Socket) -> io::Result<AsyncFd<Socket>> {
     Ok(unsafe { AsyncFd::register(socket) }?)
 }
 
+<<<<<<< HEAD
 /// The requests to btrfs of linux/btrfs.h, their structures taken as what they are made of: 64-bit words.
 mod btrfs {
     const MAGIC: u8 = 0x94;
@@ -115,6 +120,30 @@ pub fn btrfs_device_errors(folder: impl AsFd, id: u64, items: u64) -> nix::Resul
     // SAFETY: as in `btrfs_file_system`; of the counts the kernel writes no more than the structure has room for, whatever `items` says.
     unsafe { btrfs::device_errors(folder.as_fd().as_raw_fd(), &raw mut words) }?;
     Ok(words)
+=======
+/// What an interface's driver may fill with one answer: 32,768 names of counters.
+pub const ETHTOOL_ROOM: usize = 1 << 20;
+
+/// Asks the driver of `interface` what the command at the start of `room` (`ETHTOOL_G*`) stands for; the answer takes its place.
+///
+/// The caller makes sure beforehand that the answer is well below the room: the kernel asks the driver how long it is, not us.
+pub fn ethtool(socket: &OwnedFd, interface: &str, room: &mut [u8; ETHTOOL_ROOM]) -> io::Result<()> {
+    // SAFETY: `ifreq` holds bytes, integers and a pointer, for which all-zero bytes are a value.
+    let mut request: libc::ifreq = unsafe { MaybeUninit::zeroed().assume_init() };
+    // The last byte stays zero.
+    if interface.len() >= request.ifr_name.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    request.ifr_name.iter_mut().zip(interface.bytes()).for_each(|(to, from)| *to = libc::c_char::from_ne_bytes([from]));
+    request.ifr_ifru.ifru_data = room.as_mut_ptr().cast();
+    // SAFETY: the pointer is to a live `ifreq`, whose own is to `room`, exclusively borrowed. The reading commands write one structure of
+    // at most 200 bytes, or a head of 12 bytes and at most 32 for each of the driver's counters, of which the caller has made sure
+    // that they fill a small part of it.
+    match unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+>>>>>>> 2fbb94b (Collect ipvs, lnstat, xfrm, qdisc, tcpstat, network_route, ethtool and wifi)
 }
 
 /// Makes the C library give memory back: a page's buffers (above 128 KiB) are mapped and unmapped one by one instead of growing a heap

@@ -8,8 +8,8 @@ use std::path::Path;
 use nix::sys::socket::SockProtocol;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
 
-use super::links::lists;
 use super::netlink::Netlink;
+use super::sockets::lists;
 use super::{Roots, text};
 
 /// `PROC_UTS_INIT_INO`: the number of the first UTS namespace, the same on every kernel.
@@ -43,7 +43,7 @@ static SYSFS: Foreign = Foreign {
 };
 static NETWORK: Foreign = Foreign {
     what: "network",
-    collectors: &["conntrack", "ethtool", "network_route", "qdisc", "sysctl", "tcpstat", "wifi"],
+    collectors: &["conntrack", "sysctl"],
     remedy: "run in the host's network: docker run --network=host, or network_mode: host",
 };
 static UTS: Foreign = Foreign {
