@@ -4,11 +4,7 @@
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
-<<<<<<< HEAD
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-=======
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
->>>>>>> 2fbb94b (Collect ipvs, lnstat, xfrm, qdisc, tcpstat, network_route, ethtool and wifi)
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::Socket;
@@ -87,7 +83,6 @@ pub fn watch(socket: Socket) -> io::Result<AsyncFd<Socket>> {
     Ok(unsafe { AsyncFd::register(socket) }?)
 }
 
-<<<<<<< HEAD
 /// The requests to btrfs of linux/btrfs.h, their structures taken as what they are made of: 64-bit words.
 mod btrfs {
     const MAGIC: u8 = 0x94;
@@ -120,7 +115,8 @@ pub fn btrfs_device_errors(folder: impl AsFd, id: u64, items: u64) -> nix::Resul
     // SAFETY: as in `btrfs_file_system`; of the counts the kernel writes no more than the structure has room for, whatever `items` says.
     unsafe { btrfs::device_errors(folder.as_fd().as_raw_fd(), &raw mut words) }?;
     Ok(words)
-=======
+}
+
 /// What an interface's driver may fill with one answer: 32,768 names of counters.
 pub const ETHTOOL_ROOM: usize = 1 << 20;
 
@@ -143,7 +139,6 @@ pub fn ethtool(socket: &OwnedFd, interface: &str, room: &mut [u8; ETHTOOL_ROOM])
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
->>>>>>> 2fbb94b (Collect ipvs, lnstat, xfrm, qdisc, tcpstat, network_route, ethtool and wifi)
 }
 
 /// Makes the C library give memory back: a page's buffers (above 128 KiB) are mapped and unmapped one by one instead of growing a heap
