@@ -65,6 +65,7 @@ mod processes;
 mod qdisc;
 mod rapl;
 mod rpc;
+mod retired;
 mod schedstat;
 mod selinux;
 mod slabinfo;
@@ -191,6 +192,7 @@ pub fn entries() -> impl Iterator<Item = &'static Entry> {
 fn flags() -> Vec<&'static Flag> {
     let of_entry = |entry: &'static Entry| std::iter::once(&entry.enabled).chain(entry.flags);
     std::iter::once(&DISABLE_DEFAULTS).chain(&interfaces::FLAGS).chain(entries().flat_map(of_entry)).collect()
+    std::iter::once(&DISABLE_DEFAULTS).chain(entries().flat_map(of_entry)).chain(retired::flags()).collect()
 }
 
 fn collectors(settings: &Settings) -> Vec<(&'static str, bool)> {
@@ -202,6 +204,7 @@ fn is_enabled(entry: &Entry, settings: &Settings) -> bool {
 }
 
 fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
+    retired::check(settings)?;
     for (name, table) in [("host", KERNEL), ("mounts", MOUNTS)] {
         let mut built = Vec::new();
         for entry in table.iter().filter(|entry| is_enabled(entry, settings)) {
