@@ -26,7 +26,7 @@
 //!
 //! # Who does the work
 //!
-//! One single-threaded tokio runtime waits (HTTP, databases, the container engine); three named threads block (`host`, `mounts`,
+//! One single-threaded tokio runtime waits (HTTP, databases, the container engine); four named threads block (`host`, `mounts`, `bus`,
 //! `containers`). A source is asked by one scrape at a time and hands its samples in collector by collector, so a page leaves at
 //! its deadline with all that is done.
 

@@ -40,6 +40,19 @@ impl Pair {
         Ok(Filter::new(settings.pattern(&include)?, exclude))
     }
 
+    /// The filter of a collector that applies both, and to whole names.
+    pub fn both_whole(&self, settings: &Settings) -> Result<Filter, Error> {
+        let whole = |new: &Flag, old: Option<&Flag>| {
+            let flag = renamed(settings, new, old)?;
+            // First as it stands, so that an error shows what was given.
+            settings.pattern(&flag)?;
+            Regex::new(&format!("^(?:{})$", settings.text(&flag)))
+                .map(Some)
+                .map_err(|error| Error::new(format!("{}: {error}", flag.name)))
+        };
+        Ok(Filter::new(whole(&self.include, self.old_include.as_ref())?, whole(&self.exclude, self.old_exclude.as_ref())?))
+    }
+
     /// The filter of a collector that applies both.
     pub fn both(&self, settings: &Settings) -> Result<Filter, Error> {
         Ok(Filter::new(settings.pattern(&self.include)?, settings.pattern(&self.exclude)?))

@@ -1,6 +1,6 @@
 //! `node_*`: the host, in place of node_exporter. One file per collector.
 //!
-//! A new collector is one file and one line in [`KERNEL`] or [`MOUNTS`]; its flags, its place in `--help` and in
+//! A new collector is one file and one line in [`KERNEL`], [`MOUNTS`] or [`BUS`]; its flags, its place in `--help` and in
 //! `collect[]` are derived from its [`Entry`].
 
 mod arp;
@@ -40,6 +40,7 @@ mod kernel_hung;
 mod ksmd;
 mod lnstat;
 mod loadavg;
+mod logind;
 mod mdadm;
 mod meminfo;
 mod meminfo_numa;
@@ -77,6 +78,8 @@ mod swap;
 mod sysctl;
 mod tapestats;
 mod tcpstat;
+mod systemd;
+mod systemd_units;
 mod textfile;
 mod thermal_zone;
 mod time;
@@ -181,18 +184,21 @@ pub static KERNEL: &[&Entry] = &[
 /// What touches mounted file systems: on a thread of its own, since a mount may hang.
 pub static MOUNTS: &[&Entry] = &[&btrfs::ENTRY, &filesystem::ENTRY, &textfile::ENTRY];
 
+/// What asks other programs over the message bus: on a thread of its own, since they may not answer.
+pub static BUS: &[&Entry] = &[&logind::ENTRY, &systemd::ENTRY];
+
 static DISABLE_DEFAULTS: Flag =
     Flag::switch("collector.disable-defaults", false, "Switch off every host collector that is not named by a flag of its own.");
 
 /// All host collectors.
 pub fn entries() -> impl Iterator<Item = &'static Entry> {
-    KERNEL.iter().chain(MOUNTS).copied()
+    KERNEL.iter().chain(MOUNTS).chain(BUS).copied()
 }
 
 fn flags() -> Vec<&'static Flag> {
     let of_entry = |entry: &'static Entry| std::iter::once(&entry.enabled).chain(entry.flags);
-    std::iter::once(&DISABLE_DEFAULTS).chain(&interfaces::FLAGS).chain(entries().flat_map(of_entry)).collect()
-    std::iter::once(&DISABLE_DEFAULTS).chain(entries().flat_map(of_entry)).chain(retired::flags()).collect()
+    let general = std::iter::once(&DISABLE_DEFAULTS).chain(&interfaces::FLAGS);
+    general.chain(entries().flat_map(of_entry)).chain(retired::flags()).collect()
 }
 
 fn collectors(settings: &Settings) -> Vec<(&'static str, bool)> {
@@ -205,7 +211,7 @@ fn is_enabled(entry: &Entry, settings: &Settings) -> bool {
 
 fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
     retired::check(settings)?;
-    for (name, table) in [("host", KERNEL), ("mounts", MOUNTS)] {
+    for (name, table) in [("host", KERNEL), ("mounts", MOUNTS), ("bus", BUS)] {
         let mut built = Vec::new();
         for entry in table.iter().filter(|entry| is_enabled(entry, settings)) {
             built.push((entry.name, (entry.new)(settings)?));

@@ -16,7 +16,7 @@ impl Tree {
     pub(super) fn of(files: &[(&str, &str)]) -> Self {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
-        let roots = Roots { proc: path("proc"), sys: path("sys"), root: path(""), udev: path("udev") };
+        let roots = Roots { proc: path("proc"), sys: path("sys"), root: path(""), udev: path("udev"), ..Roots::default() };
         let tree = Tree { system: System::new(roots), root };
         files.iter().for_each(|(path, text)| tree.write(path, text));
         tree

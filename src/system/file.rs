@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Instant;
 
-use super::{Fault, Roots};
+use super::{Bus, Fault, Roots};
 
 /// The most that is read of one file. The largest honest ones (/proc/interrupts of a big host, zoneinfo) stay well below.
 const LIMIT: usize = 64 * 1024 * 1024;
@@ -27,13 +27,15 @@ pub fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// One thread's access to the kernel's text files: the roots, one buffer, and the files of /proc that stay open.
+/// One thread's access to the host: the roots, one buffer for the kernel's text files, the files of /proc that stay open, and the bus.
 #[derive(Debug, Default)]
 pub struct System {
     /// Where /proc, /sys and / are.
     pub roots: Roots,
     /// When the page leaves; what may be late gives up well before.
     pub deadline: Option<Instant>,
+    /// The host's message bus.
+    pub bus: Bus,
     buffer: Vec<u8>,
     kept: HashMap<(Tree, &'static str), File>,
     /// What was read in this scrape for more than one collector.
@@ -52,7 +54,7 @@ enum Tree {
 impl System {
     /// Reads below `roots`.
     pub fn new(roots: Roots) -> Self {
-        System { roots, ..System::default() }
+        System { bus: Bus::of(&roots), roots, ..System::default() }
     }
 
     /// Begins a scrape that ends at `deadline`: what its collectors share is asked for anew.

@@ -6,6 +6,7 @@
 mod addresses;
 mod attributes;
 pub mod btrfs;
+pub mod bus;
 mod ethtool;
 mod fault;
 mod file;
@@ -26,6 +27,7 @@ mod wifi;
 
 pub use addresses::InterfaceAddress;
 pub use attributes::Folder;
+pub use bus::Bus;
 pub use ethtool::{Driver, Ethtool, LinkSettings};
 pub use fault::Fault;
 pub use file::{System, is_absent};

@@ -8,11 +8,13 @@ static PROCFS: Flag = Flag::text("path.procfs", "/proc", "Mount point of the hos
 static SYSFS: Flag = Flag::text("path.sysfs", "/sys", "Mount point of the host's sysfs.");
 static ROOTFS: Flag = Flag::text("path.rootfs", "/", "Mount point of the host's root file system.");
 static UDEV: Flag = Flag::text("path.udev.data", "/run/udev/data", "Directory of udev's database.");
+static BUS: Flag = Flag::text("dbus.address", "unix:path=/run/dbus/system_bus_socket", "Address of the host's message bus.")
+    .env("DBUS_SYSTEM_BUS_ADDRESS");
 
-/// The flags that say where the trees are.
-pub static FLAGS: [&Flag; 4] = [&PROCFS, &SYSFS, &ROOTFS, &UDEV];
+/// The flags that say where the trees and the bus are.
+pub static FLAGS: [&Flag; 5] = [&PROCFS, &SYSFS, &ROOTFS, &UDEV, &BUS];
 
-/// The four trees that host and container collectors read.
+/// The four trees that host and container collectors read, and the bus that they ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roots {
     /// `--path.procfs`
@@ -23,11 +25,13 @@ pub struct Roots {
     pub root: PathBuf,
     /// `--path.udev.data`
     pub udev: PathBuf,
+    /// `--dbus.address`
+    pub bus: String,
 }
 
 impl Default for Roots {
     fn default() -> Self {
-        Roots { proc: "/proc".into(), sys: "/sys".into(), root: "/".into(), udev: "/run/udev/data".into() }
+        Roots::of(&Settings::default())
     }
 }
 
@@ -35,7 +39,7 @@ impl Roots {
     /// The trees as set.
     pub fn of(settings: &Settings) -> Self {
         let path = |flag| PathBuf::from(settings.text(flag));
-        Roots { proc: path(&PROCFS), sys: path(&SYSFS), root: path(&ROOTFS), udev: path(&UDEV) }
+        Roots { proc: path(&PROCFS), sys: path(&SYSFS), root: path(&ROOTFS), udev: path(&UDEV), bus: settings.text(&BUS) }
     }
 
     /// `/proc/<path>`

@@ -136,7 +136,13 @@ mod tests {
     #[test]
     fn trees_of_a_test_are_no_finding() {
         let dir = tempfile::tempdir().unwrap();
-        let roots = Roots { proc: dir.path().into(), sys: dir.path().into(), root: dir.path().into(), udev: dir.path().into() };
+        let roots = Roots {
+            proc: dir.path().into(),
+            sys: dir.path().into(),
+            root: dir.path().into(),
+            udev: dir.path().into(),
+            ..Roots::default()
+        };
         assert_eq!(foreign(&roots), Vec::<&Foreign>::new());
     }
 

@@ -9,6 +9,7 @@
     unreachable_pub
 )]
 
+pub mod bus;
 pub mod docker;
 pub mod exposition;
 pub mod node;

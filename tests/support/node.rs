@@ -52,10 +52,16 @@ pub struct Reference {
 
 impl Reference {
     pub fn start(arguments: &[String]) -> Reference {
+        Reference::start_with(arguments, &[])
+    }
+
+    /// As [`start`](Self::start), with these variables in its environment.
+    pub fn start_with(arguments: &[String], env: &[(&str, &str)]) -> Reference {
         let port = free_port();
         let child = Command::new("prometheus-node-exporter")
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .args(arguments)
+            .envs(env.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
