@@ -169,16 +169,14 @@ fn collector_of(flag: &str) -> &str {
     }
 }
 
-/// All of node_exporter's flags. Of collectors that are not here yet, none; nor of the web side what is not here yet.
+/// All of node_exporter's flags. Of collectors that are not here yet, none.
 fn expected() -> Vec<(String, Shape)> {
     let here: BTreeSet<&str> = (host::MODULE.collectors)(&Settings::default()).into_iter().map(|(name, _)| name).collect();
     let is_here = |name: &str| here.contains(name) || GONE.split(' ').any(|gone| gone == name);
     let names = |list: &'static str, shape| list.split_whitespace().filter(|name| is_here(name)).map(move |name| (name, shape));
     let own = OWN.iter().copied().filter(|(name, _)| is_here(collector_of(name)));
     let collectors = names(ON, On).chain(names(OFF, Off)).chain(names(GONE, Off)).chain(own);
-    let known: BTreeSet<&str> = flags().into_iter().map(|flag| flag.name).collect();
-    let general = GENERAL.iter().filter(|(name, _)| known.contains(name) || !name.starts_with("web."));
-    let general = general.map(|(name, shape)| ((*name).to_owned(), *shape));
+    let general = GENERAL.iter().map(|(name, shape)| ((*name).to_owned(), *shape));
     general.chain(collectors.map(|(name, shape)| (format!("collector.{name}"), shape))).collect()
 }
 
