@@ -1,6 +1,8 @@
-"""Measures exporters side by side; benches/compare starts them and calls this.
+"""Measures exporters side by side; benches/compare and benches/host start them and call this.
 
 measure.py scrapes COUNT INTERVAL NAME=PID=URL...   the first one against all others together
+measure.py host COUNT INTERVAL NAME=PID=URL...      the same with the limits of the host part
+measure.py tree COUNT PID URL WHAT LIMIT            CPU time of a scrape alone, in milliseconds
 measure.py start COUNT URL COMMAND...               from starting COMMAND to its first answered scrape
 
 CPU time is the process' own clock over the whole run, idle times and ended threads included, divided by the scrapes.
@@ -17,6 +19,8 @@ import urllib.error
 import urllib.request
 
 CPU_SHARE, RSS_MIB, START_MS = 1 / 5, 15, 150
+# The host part against node_exporter alone.
+HOST_CPU_SHARE, HOST_LATENCY_SHARE, HOST_RSS_SHARE = 1 / 10, 1 / 5, 1 / 3
 
 
 def cpu_seconds(pid):
@@ -83,7 +87,7 @@ def verdict(what, value, unit, limit):
     return value <= limit
 
 
-def scrapes(count, interval, targets):
+def scrapes(count, interval, targets, host=False):
     for target in targets:
         target.begin()
     begin = time.monotonic()
@@ -107,6 +111,10 @@ def scrapes(count, interval, targets):
               total["cpu"], total["rss"], total["peak"]))
     print(row_of(ours))
     print()
+    if host:
+        met = verdict("CPU time, share of theirs", ours.cpu / total["cpu"], "", HOST_CPU_SHARE)
+        met = verdict("median latency, share of theirs", ours.p50 / slowest["p50"], "", HOST_LATENCY_SHARE) and met
+        return verdict("resident memory, share of theirs", ours.rss / total["rss"], "", HOST_RSS_SHARE) and met
     met = verdict("CPU time, share of theirs", ours.cpu / total["cpu"], "", CPU_SHARE)
     return verdict("resident memory", ours.rss, " MiB", RSS_MIB) and met
 
@@ -136,10 +144,24 @@ def start(count, url, command):
     return verdict("start, median", statistics.median(times), " ms", START_MS)
 
 
+def tree(count, pid, url, what, limit):
+    for _ in range(3):
+        fetch(url)
+    cpu, times = cpu_seconds(pid), []
+    for _ in range(count):
+        seconds, page, _ = fetch(url)
+        times.append(seconds * 1000)
+    cpu = (cpu_seconds(pid) - cpu) * 1000 / count
+    print(f"{what}: {series_of(page)} series, median {statistics.median(times):.1f} ms")
+    return verdict("  CPU time of a scrape", cpu, " ms", limit)
+
+
 def main():
     mode, count, *rest = sys.argv[1:]
-    if mode == "scrapes":
-        met = scrapes(int(count), float(rest[0]), [Target(text) for text in rest[1:]])
+    if mode in ("scrapes", "host"):
+        met = scrapes(int(count), float(rest[0]), [Target(text) for text in rest[1:]], mode == "host")
+    elif mode == "tree":
+        met = tree(int(count), int(rest[0]), rest[1], rest[2], float(rest[3]))
     else:
         met = start(int(count), rest[0], rest[1:])
     sys.exit(0 if met else 1)

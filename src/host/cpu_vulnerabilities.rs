@@ -37,14 +37,14 @@ impl Collector for CpuVulnerabilities {
     }
 }
 
-/// `Not affected`, `Vulnerable`, `Vulnerable: no microcode`, `Mitigation: PTI`, some of them behind `KVM: `. What begins with none of
+/// `Not affected`, `Vulnerable`, `Vulnerable: no microcode`, `Vulnerable; STIBP: disabled`, `Mitigation: PTI`, some of them behind `KVM: `. What begins with none of
 /// these is shown whole: at such a line (`Unknown: No mitigations`) node_exporter shows nothing at all.
 fn parse(text: &str) -> (&'static str, &str) {
     const STATES: [(&str, &str); 3] =
         [("Not affected", "not affected"), ("Vulnerable", "vulnerable"), ("Mitigation", "mitigation")];
     let verdict = text.strip_prefix("KVM: ").unwrap_or(text);
     let known = STATES.iter().find_map(|(word, state)| Some((*state, verdict.strip_prefix(word)?)));
-    known.map_or(("unknown", text), |(state, rest)| (state, rest.strip_prefix(": ").unwrap_or(rest)))
+    known.map_or(("unknown", text), |(state, rest)| (state, rest.trim_start_matches([':', ';', ' '])))
 }
 
 #[cfg(test)]
@@ -57,6 +57,7 @@ mod tests {
         assert_eq!(parse("Not affected"), ("not affected", ""));
         assert_eq!(parse("Vulnerable"), ("vulnerable", ""));
         assert_eq!(parse("Vulnerable: Safe RET, no microcode"), ("vulnerable", "Safe RET, no microcode"));
+        assert_eq!(parse("Vulnerable; STIBP: disabled; BHI: Not affected"), ("vulnerable", "STIBP: disabled; BHI: Not affected"));
         assert_eq!(parse("Mitigation: Retpolines; IBPB: conditional"), ("mitigation", "Retpolines; IBPB: conditional"));
         assert_eq!(parse("KVM: Mitigation: VMX disabled"), ("mitigation", "VMX disabled"));
         assert_eq!(parse("Unknown: No mitigations"), ("unknown", "Unknown: No mitigations"));
