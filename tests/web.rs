@@ -32,7 +32,9 @@ fn pages_and_probes_are_where_they_should_be() {
     }
     let landing = agent.request("/", &[]);
     assert!(
-        landing.text().contains("href=\"/metrics/node\"") && landing.header("content-type").unwrap().starts_with("text/html")
+        landing.text().contains("<a href=\"/metrics\">Metrics</a>")
+            && landing.text().contains("href=\"/metrics/node\"")
+            && landing.header("content-type").unwrap().starts_with("text/html")
     );
     assert_eq!(agent.get("/-/healthy"), "healthy\n");
     assert_eq!(agent.get("/-/ready"), "ready\n");

@@ -245,6 +245,30 @@ fn bad_files_are_refused_in_one_line() {
 }
 
 #[test]
+fn keys_are_read_in_every_usual_form() {
+    let pki = Pki::new();
+    let name = "subjectAltName=DNS:localhost";
+    pki.issue_with(&["rsa:2048"], "rsa", None, name);
+    pki.issue_with(&["ed25519"], "ed25519", None, name);
+    pki.issue_with(&["ec", "-pkeyopt", "ec_paramgen_curve:P-384"], "p384", None, name);
+    pki.issue_with(&["ec", "-pkeyopt", "ec_paramgen_curve:P-521"], "p521", None, name);
+    pki.convert(&["rsa", "-traditional"], "rsa.key", "pkcs1.key");
+    pki.convert(&["ec"], "server.key", "sec1.key");
+    pki.convert(&["pkey", "-aes128", "-passout", "pass:hunter2"], "server.key", "encrypted.key");
+    let pair =
+        |certificate, key| check(&pki, &format!("tls_server_config: {{cert_file: {certificate}.crt, key_file: {key}.key}}"));
+    for (certificate, key) in [("rsa", "rsa"), ("rsa", "pkcs1"), ("ed25519", "ed25519"), ("p384", "p384"), ("server", "sec1")] {
+        assert_eq!(pair(certificate, key), Ok(()), "{key}");
+    }
+    let encrypted =
+        "tls_server_config: key_file encrypted.key: the private key is encrypted, and nobody is there to type its password";
+    assert_eq!(pair("server", "encrypted"), Err(encrypted.to_owned()));
+    let p521 =
+        "tls_server_config: key_file p521.key: neither an RSA key of 2048 bits and more, nor one on P-256 or P-384, nor Ed25519";
+    assert_eq!(pair("p521", "p521"), Err(p521.to_owned()));
+}
+
+#[test]
 fn what_is_no_bcrypt_hash_is_named_by_its_user() {
     let pki = Pki::new();
     let (short, md5) = (&HASH[..59], HASH.replace("$2y", "$1$"));

@@ -68,6 +68,19 @@ fn only_the_versions_and_suites_that_are_allowed_shake_hands() {
 }
 
 #[test]
+fn a_server_with_an_rsa_key_chooses_among_its_own_suites() {
+    let pki = Pki::new();
+    pki.issue_with(&["rsa:2048"], "server", Some("ca"), "subjectAltName=DNS:localhost");
+    let names = "[TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]";
+    let both = ["-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305"];
+    for (prefer, chosen) in [("true", "ECDHE-RSA-CHACHA20-POLY1305"), ("false", "ECDHE-RSA-AES256-GCM-SHA384")] {
+        let agent = agent(&pki, &tls(&format!("cipher_suites: {names}, prefer_server_cipher_suites: {prefer}")));
+        let said = s_client(&pki, agent.port, &both);
+        assert!(said.contains(&format!("Cipher is {chosen}")), "{said}");
+    }
+}
+
+#[test]
 fn client_certificates_are_asked_for_and_checked_as_the_type_says() {
     let pki = Pki::new();
     pki.issue("client", Some("ca"), "subjectAltName=DNS:scraper.example");
@@ -203,6 +216,30 @@ fn comparing_passwords_holds_up_neither_others_nor_those_already_known() {
         assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
     }
     assert!(took * 3 < start.elapsed(), "{took:?}, while the guesses took {:?}", start.elapsed());
+}
+
+#[test]
+fn a_crowd_that_guesses_passwords_keeps_no_one_out() {
+    let pki = Pki::new();
+    let agent = agent(&pki, &format!("basic_auth_users: {{alice: {}}}\n", bcrypt::hash("secret", 11).unwrap()));
+    let known = [("Authorization", "Basic YWxpY2U6c2VjcmV0")];
+    assert_eq!(agent.request("/-/healthy", &known).status, 200);
+    // More than there may be connections, each waiting for a comparison that is minutes away.
+    let guess = |number: usize| {
+        let mut stream = TcpStream::connect(("127.0.0.1", agent.port)).unwrap();
+        let header = format!("Authorization: Basic YWxpY2U6{number:04}\r\n");
+        let _ = stream.write_all(format!("GET / HTTP/1.1\r\nHost: a\r\n{header}\r\n").as_bytes());
+        stream
+    };
+    let guesses: Vec<_> = (1_000..1_700).map(guess).collect();
+    // Time for the last of them to be read.
+    std::thread::sleep(Duration::from_millis(300));
+    let start = Instant::now();
+    for _ in 0..5 {
+        assert_eq!(agent.request("/metrics", &known).status, 200);
+    }
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    drop(guesses);
 }
 
 #[test]

@@ -44,7 +44,7 @@ struct State {
 pub(super) enum Phase {
     /// The peer's part of the TLS handshake.
     Handshake,
-    /// A request's header: a new connection is expected to come with one.
+    /// A request, a new connection's first one too, and whether it may come in.
     Header,
     /// Anything at all, between requests.
     Idle,
@@ -105,7 +105,7 @@ impl Patience {
         }
     }
 
-    /// A request's header is complete. When hyper has taken all of the answer's body, which holds the guard, nothing is due any more.
+    /// A request was admitted, or refused. When hyper has taken all of the answer's body, which holds the guard, nothing is due any more.
     pub(super) fn answering(&self) -> Answering {
         let mut state = self.state();
         state.answers += 1;

@@ -30,6 +30,15 @@ pub(super) enum Greeting {
     Tls(Option<Arc<ServerConfig>>),
 }
 
+/// What became of a request at the gate.
+#[derive(Default)]
+pub(super) struct Admission {
+    /// `None`: come in.
+    refusal: Option<Response<Reply>>,
+    /// The configuration it was judged by.
+    current: Option<Arc<Current>>,
+}
+
 impl Gate {
     pub(super) fn new(settings: &Settings, routes: Routes) -> Result<Self, Error> {
         let path = settings.text(&CONFIG_FILE);
@@ -50,20 +59,15 @@ impl Gate {
         }
     }
 
-    /// Answers, or refuses to. `near` says that the peer is on this machine.
-    pub(super) async fn answer<B>(&self, request: Request<B>, near: bool) -> Response<Reply> {
-        let Some(config) = &self.config else { return self.routes.answer(request, near).await };
-        let Some(current) = config.current() else {
-            return plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n");
-        };
-        let mut response = match self.refusal(&current, request.headers()).await {
-            Some(refusal) => refusal,
-            None => self.routes.answer(request, near).await,
-        };
-        for (name, value) in &current.headers {
-            response.headers_mut().insert(name, value.clone());
+    /// Whether a request with these `headers` may come in. That may take a comparison of passwords, and waiting for those before it.
+    pub(super) async fn admit(&self, headers: &HeaderMap) -> Admission {
+        let Some(config) = &self.config else { return Admission::default() };
+        match config.current() {
+            Some(current) => Admission { refusal: self.refusal(&current, headers).await, current: Some(current) },
+            None => {
+                Admission { refusal: Some(plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n")), current: None }
+            }
         }
-        response
     }
 
     async fn refusal(&self, current: &Current, headers: &HeaderMap) -> Option<Response<Reply>> {
@@ -76,5 +80,17 @@ impl Gate {
         let mut refusal = plain(StatusCode::UNAUTHORIZED, "Unauthorized\n");
         refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
         Some(refusal)
+    }
+
+    /// The answer to a request that was admitted, or refused. `near` says that the peer is on this machine.
+    pub(super) async fn answer<B>(&self, admission: Admission, request: Request<B>, near: bool) -> Response<Reply> {
+        let mut response = match admission.refusal {
+            Some(refusal) => refusal,
+            None => self.routes.answer(request, near).await,
+        };
+        for (name, value) in admission.current.iter().flat_map(|current| &current.headers) {
+            response.headers_mut().insert(name, value.clone());
+        }
+        response
     }
 }

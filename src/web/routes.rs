@@ -147,7 +147,7 @@ impl Routes {
 
     fn landing(&self) -> Response<Reply> {
         let (prefix, page) = (escape(&self.prefix), escape(&format!("{}{}", self.prefix, self.path)));
-        let mut links = format!("<li><a href=\"{page}\">{page}</a>: everything</li>\n");
+        let mut links = format!("<li><a href=\"{page}\">Metrics</a>: everything</li>\n");
         for part in &self.catalog.parts {
             let link = format!("{page}/{}", part.page());
             links.push_str(&format!("<li><a href=\"{link}\">{link}</a>: {}</li>\n", part.name()));

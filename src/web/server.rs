@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -128,10 +130,15 @@ async fn serve(stream: Box<dyn Stream>, near: bool, gate: Arc<Gate>, patience: P
         }
     };
     let watched = TokioIo::new(Watched { stream, patience: patience.clone() });
-    let answering = patience.clone();
-    let service = service_fn(move |request| {
-        let (gate, guard) = (gate.clone(), answering.answering());
-        async move { Ok::<_, Infallible>(gate.answer(request, near).await.map(|body| body.with_guard(guard))) }
+    let waiting = patience.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (gate, patience) = (gate.clone(), waiting.clone());
+        async move {
+            // Up to here the peer is one of those that can be given up: it may be guessing passwords.
+            let admission = gate.admit(request.headers()).await;
+            let guard = patience.answering();
+            Ok::<_, Infallible>(gate.answer(admission, request, near).await.map(|body| body.with_guard(guard)))
+        }
     });
     let http = http(http2);
     let connection = http.serve_connection(watched, service);

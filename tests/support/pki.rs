@@ -23,16 +23,25 @@ impl Pki {
 
     /// A certificate with an extension, signed by `by` or by itself, on the curve P-256.
     pub fn issue(&self, name: &str, by: Option<&str>, extension: &str) {
+        self.issue_with(&["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], name, by, extension);
+    }
+
+    /// The same with a key of another kind, as `-newkey` takes it.
+    pub fn issue_with(&self, key: &[&str], name: &str, by: Option<&str>, extension: &str) {
         let mut openssl = Command::new("openssl");
         openssl.arg("req").arg("-config").arg(self.path("openssl.cnf"));
-        openssl.args(["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+        openssl.args(["-x509", "-nodes", "-days", "2", "-newkey"]).args(key);
         openssl.args(["-subj", &format!("/CN={name}"), "-addext", extension]);
         openssl.arg("-keyout").arg(self.path(&format!("{name}.key"))).arg("-out").arg(self.path(&format!("{name}.crt")));
         if let Some(by) = by {
             openssl.arg("-CA").arg(self.path(&format!("{by}.crt"))).arg("-CAkey").arg(self.path(&format!("{by}.key")));
         }
-        let output = openssl.output().unwrap();
-        assert!(output.status.success(), "{openssl:?}: {}", String::from_utf8_lossy(&output.stderr));
+        run(&mut openssl);
+    }
+
+    /// Writes the key `from` to `to` as openssl does with these arguments.
+    pub fn convert(&self, args: &[&str], from: &str, to: &str) {
+        run(Command::new("openssl").args(args).arg("-in").arg(self.path(from)).arg("-out").arg(self.path(to)));
     }
 
     pub fn path(&self, file: &str) -> PathBuf {
@@ -72,4 +81,9 @@ impl Pki {
         let args = [&["-o", "/dev/null", "-w", "%{http_code}"], args].concat();
         self.curl(&args, port, "/-/healthy").0.parse().unwrap()
     }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -87,11 +87,13 @@ impl Plan {
     pub(super) fn pair(&self, read: &mut dyn FnMut(&Path) -> std::io::Result<Vec<u8>>) -> Result<Arc<CertifiedKey>, String> {
         let chain = certificates(&self.cert, "cert", read)?;
         let (shown, text) = self.key.text("key", read)?;
-        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| format!("{shown}: no private key in PEM format"))?;
+        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| match memchr::memmem::find(&text, b"ENCRYPTED") {
+            Some(_) => format!("{shown}: the private key is encrypted, and nobody is there to type its password"),
+            None => format!("{shown}: no private key in PEM format"),
+        })?;
         let pair = CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => format!("{shown}: not the key of the certificate"),
-            // What rustls says of a key names its kind, never its content.
-            error => format!("{shown}: {error}"),
+            _ => format!("{shown}: neither an RSA key of 2048 bits and more, nor one on P-256 or P-384, nor Ed25519"),
         })?;
         Ok(Arc::new(pair))
     }
