@@ -60,6 +60,8 @@ mod nvmesubsystem;
 mod os;
 mod pci_ids;
 mod pcidevice;
+mod perf;
+mod perf_events;
 mod powersupplyclass;
 mod pressure;
 mod processes;
@@ -151,6 +153,7 @@ pub static KERNEL: &[&Entry] = &[
     &nvmesubsystem::ENTRY,
     &os::ENTRY,
     &pcidevice::ENTRY,
+    &perf::ENTRY,
     &powersupplyclass::ENTRY,
     &pressure::ENTRY,
     &processes::ENTRY,

@@ -154,6 +154,48 @@ pub fn tune_allocator() {
     }
 }
 
+/// `struct perf_event_attr` in its first version, which every kernel takes: 64 bytes.
+#[repr(C)]
+#[derive(Default)]
+struct PerfEventAttributes {
+    kind: u32,
+    size: u32,
+    config: u64,
+    sample_period: u64,
+    sample_type: u64,
+    read_format: u64,
+    flags: u64,
+    wakeup_events: u32,
+    breakpoint_type: u32,
+    breakpoint_address: u64,
+}
+
+/// Counts an event of `perf_event_open(2)`, of all processes on one CPU, from now on. What is read are three numbers: the count, and for
+/// how long the event was enabled and counted, in ns.
+pub fn perf_event_open(kind: u32, config: u64, cpu: i32) -> io::Result<OwnedFd> {
+    const WITH_TIMES: u64 = 1 | 1 << 1;
+    const NOT_OF_HYPERVISOR: u64 = 1 << 6;
+    const CLOSE_ON_EXEC: libc::c_ulong = 8;
+    const ALL_PROCESSES: libc::pid_t = -1;
+    const NO_GROUP: libc::c_int = -1;
+    let attributes = PerfEventAttributes {
+        kind,
+        size: 64,
+        config,
+        read_format: WITH_TIMES,
+        flags: NOT_OF_HYPERVISOR,
+        ..PerfEventAttributes::default()
+    };
+    // SAFETY: the pointer is to a live value whose size it tells; the kernel only reads it.
+    let fd =
+        unsafe { libc::syscall(libc::SYS_perf_event_open, &raw const attributes, ALL_PROCESSES, cpu, NO_GROUP, CLOSE_ON_EXEC) };
+    match libc::c_int::try_from(fd) {
+        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
