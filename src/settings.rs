@@ -4,6 +4,8 @@
 //! (`--collector.cpu.guest`), the YAML file (`collector: {cpu: {guest: true}}`), `--help`, `--config.check` and the README are
 //! derived from the tables. Precedence: command line, environment, file, default.
 
+mod re2;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -275,7 +277,7 @@ impl Settings {
         if text.is_empty() {
             return Ok(None);
         }
-        regex_lite::Regex::new(&text).map(Some).map_err(|error| Error::new(format!("{}: {error}", flag.name)))
+        regex_lite::Regex::new(&re2::translate(&text)).map(Some).map_err(|error| Error::new(format!("{}: {error}", flag.name)))
     }
 }
 

@@ -44,11 +44,10 @@ impl Pair {
     pub fn both_whole(&self, settings: &Settings) -> Result<Filter, Error> {
         let whole = |new: &Flag, old: Option<&Flag>| {
             let flag = renamed(settings, new, old)?;
-            // First as it stands, so that an error shows what was given.
-            settings.pattern(&flag)?;
-            Regex::new(&format!("^(?:{})$", settings.text(&flag)))
-                .map(Some)
-                .map_err(|error| Error::new(format!("{}: {error}", flag.name)))
+            // First by itself, so that an error shows what was given.
+            let pattern = settings.pattern(&flag)?;
+            let whole = Regex::new(&format!("^(?:{})$", pattern.as_ref().map_or("", Regex::as_str)));
+            whole.map(Some).map_err(|error| Error::new(format!("{}: {error}", flag.name)))
         };
         Ok(Filter::new(whole(&self.include, self.old_include.as_ref())?, whole(&self.exclude, self.old_exclude.as_ref())?))
     }
