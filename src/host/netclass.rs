@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::filter::Filter;
 use super::interfaces;
-use super::netclass_files::{self as files, Facts};
+use super::netclass_files::{self as files, Facts, Files};
 use super::netclass_speed::Modes;
 use super::netdev::{NO_HANDLER, STATS64};
 use crate::exposition::{Family, Kind, Labels, Samples};
@@ -87,6 +87,7 @@ struct NetClass {
     same: Option<bool>,
     modes: Modes,
     facts: HashMap<i32, Known>,
+    files: Files,
     scrape: u64,
     interfaces: Vec<Interface>,
 }
@@ -109,6 +110,7 @@ impl NetClass {
             same: None,
             modes: Modes::default(),
             facts: HashMap::new(),
+            files: Files::default(),
             scrape: 0,
             interfaces: Vec::new(),
         })
@@ -184,12 +186,13 @@ impl Collector for NetClass {
         let mut result = Ok(());
         match links.filter(|_| self.same == Some(true)) {
             Some(links) => {
+                self.files = Files::default();
                 self.read_links(&links, system);
                 if self.rtnl_shape {
                     self.emit_more(&links, out);
                 }
             }
-            None => result = files::read(&mut self.filter, system, &mut self.interfaces),
+            None => result = self.files.read(&mut self.filter, system, &mut self.interfaces),
         }
         self.emit(out);
         result

@@ -1,5 +1,7 @@
 //! `/sys/class/net/<interface>/*` for the collector `netclass`: all of it where netlink cannot tell, and what only sysfs knows.
 
+use std::collections::HashMap;
+
 use super::filter::Filter;
 use super::netclass::{FIELDS, Interface, admin_state};
 use crate::system::{Fault, Folder, Link, System, text};
@@ -40,37 +42,93 @@ pub(super) fn show(links: &[Link], system: &System) -> Result<bool, Fault> {
     Ok(agrees || names.iter().all(|name| links.iter().any(|link| link.name == *name)))
 }
 
-/// Fills `interfaces` with all that pass the filter. One that vanishes meanwhile costs itself; the last error that is not an absence is told.
-pub(super) fn read(filter: &mut Filter, system: &System, interfaces: &mut Vec<Interface>) -> Result<(), Fault> {
-    interfaces.clear();
-    for name in names(system)? {
-        if filter.passes(&name) {
-            interfaces.extend(interface(&name, system));
-        }
-    }
-    Ok(())
+/// So many interfaces are read whole in one scrape, whether anything happened to them or not.
+const WHOLE: usize = 256;
+
+/// What was read of the files, in the order of names.
+///
+/// Each interface has 22 files, and opening, reading and closing them is all that this collector costs. A link that comes, goes or is
+/// negotiated anew, whatever its speed then is, shows in three of them; the others say what an administrator set, which few hosts
+/// change from one scrape to the next. Up to [`WHOLE`] interfaces everything is read in every scrape; where there are more, those to which
+/// something happened, and so many others in turn.
+#[derive(Default)]
+pub(super) struct Files {
+    known: Vec<(String, State)>,
+    /// The place of the first one whose turn it is.
+    next: usize,
 }
 
-fn interface(name: &str, system: &System) -> Option<Interface> {
-    let (mut interface, folder) = (Interface::default(), folder(name, system)?);
-    for ((_, file), value) in FIELDS.iter().zip(&mut interface.values) {
-        *value = self::value(&folder, file);
+/// What shows that something happened to an interface.
+#[derive(PartialEq)]
+struct State {
+    inode: Option<u64>,
+    operstate: Option<String>,
+    flags: Option<i64>,
+    /// Counts the gains and losses of the carrier, each of which `carrier_up_count` and `carrier_down_count` count apart.
+    carrier_changes: Option<i64>,
+}
+
+impl State {
+    fn read(folder: &Folder) -> Self {
+        State {
+            inode: folder.inode(),
+            operstate: folder.label("operstate"),
+            flags: value(folder, "flags"),
+            carrier_changes: value(folder, "carrier_changes"),
+        }
     }
-    let operstate = folder.label("operstate");
-    let flags = value(&folder, "flags");
-    if operstate.is_none() && flags.is_none() {
+}
+
+impl Files {
+    /// Fills `interfaces`, which hold what the last call left there, with all that pass the filter. One that vanishes meanwhile costs
+    /// itself.
+    pub(super) fn read(&mut self, filter: &mut Filter, system: &System, interfaces: &mut Vec<Interface>) -> Result<(), Fault> {
+        let known = self.known.drain(..).zip(interfaces.drain(..));
+        let mut before: HashMap<_, _> = known.map(|((name, state), interface)| (name, (state, interface))).collect();
+        let mut names = names(system)?;
+        names.retain(|name| filter.passes(name));
+        let count = names.len().max(1);
+        self.next %= count;
+        for (at, name) in names.into_iter().enumerate() {
+            let Some(folder) = folder(&name, system) else { continue };
+            let state = State::read(&folder);
+            let its_turn = (at + count - self.next) % count < WHOLE;
+            let interface = match before.remove(&name) {
+                Some((last, interface)) if last == state && !its_turn => Some(interface),
+                _ => interface(&name, &folder, &state),
+            };
+            if let Some(interface) = interface {
+                self.known.push((name, state));
+                interfaces.push(interface);
+            }
+        }
+        self.next += WHOLE;
+        Ok(())
+    }
+}
+
+fn interface(name: &str, folder: &Folder, state: &State) -> Option<Interface> {
+    let mut interface = Interface::default();
+    for ((_, file), value) in FIELDS.iter().zip(&mut interface.values) {
+        *value = match *file {
+            "flags" => state.flags,
+            "carrier_changes" => state.carrier_changes,
+            file => self::value(folder, file),
+        };
+    }
+    if state.operstate.is_none() && state.flags.is_none() {
         return None;
     }
-    let operstate = operstate.unwrap_or_default();
+    let operstate = state.operstate.as_deref().unwrap_or_default();
     interface.up = operstate == "up";
-    interface.speed = value(&folder, "speed");
+    interface.speed = value(folder, "speed");
     interface.device.push("device", name);
     interface.info.push("device", name);
     for file in ["address", "broadcast", "ifalias", "duplex"] {
         interface.info.push(file, &folder.label(file).unwrap_or_default());
     }
-    interface.info.push("operstate", &operstate);
-    interface.info.push("adminstate", admin_state(flags));
+    interface.info.push("operstate", operstate);
+    interface.info.push("adminstate", admin_state(state.flags));
     Some(interface)
 }
 
@@ -139,10 +197,50 @@ mod tests {
         std::os::unix::fs::symlink("../../gone", net.join("veth0")).unwrap();
         let system = System::new(Roots { sys: dir.path().into(), ..Roots::default() });
         let mut interfaces = Vec::new();
-        read(&mut Filter::default(), &system, &mut interfaces).unwrap();
+        Files::default().read(&mut Filter::default(), &system, &mut interfaces).unwrap();
         let [eth0] = interfaces.as_slice() else { panic!("{} interfaces", interfaces.len()) };
         assert!(eth0.up && eth0.values.contains(&Some(0x1003)) && eth0.values.iter().flatten().count() == 1);
         assert!(std::str::from_utf8(eth0.info.as_bytes()).unwrap().contains("adminstate=\"up\""));
+    }
+
+    #[test]
+    fn of_many_interfaces_some_are_read_whole_and_what_happened_shows_at_once() {
+        const MANY: usize = 2 * WHOLE + 1;
+        let dir = tempfile::tempdir().unwrap();
+        let path = |at: usize, file: &str| dir.path().join(format!("class/net/veth{at:04}/{file}"));
+        let write = |at: usize, file: &str, text: &str| std::fs::write(path(at, file), text).unwrap();
+        let make = |at: usize, mtu: &str| {
+            std::fs::create_dir_all(path(at, "")).unwrap();
+            let files = [("operstate", "up"), ("flags", "0x1003"), ("carrier_changes", "2"), ("speed", "1000"), ("mtu", mtu)];
+            files.into_iter().for_each(|(file, text)| write(at, file, text));
+        };
+        (0..MANY).for_each(|at| make(at, "1500"));
+        let system = System::new(Roots { sys: dir.path().into(), ..Roots::default() });
+        let (mut files, mut interfaces) = (Files::default(), Vec::new());
+        let mtu = FIELDS.iter().position(|(_, file)| *file == "mtu").unwrap();
+        let mut read = || {
+            files.read(&mut Filter::default(), &system, &mut interfaces).unwrap();
+            let of = |interface: &Interface| (interface.values[mtu], interface.speed);
+            interfaces.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(read(), vec![(Some(1500), Some(1000)); MANY]);
+
+        (0..MANY).for_each(|at| write(at, "mtu", "9000"));
+        let changed = |read: &[(Option<i64>, _)]| read.iter().filter(|(mtu, _)| *mtu == Some(9000)).count();
+        assert_eq!([changed(&read()), changed(&read()), changed(&read())], [WHOLE, 2 * WHOLE, MANY]);
+
+        // Out of turn: a new speed comes with a change of the carrier; an interface may be another; one may go.
+        let others_turn = MANY / 2;
+        write(others_turn, "speed", "10000");
+        write(others_turn, "carrier_changes", "4");
+        let kept = path(others_turn + 1, "");
+        std::fs::rename(&kept, dir.path().join("gone")).unwrap();
+        make(others_turn + 1, "1400");
+        std::fs::remove_dir_all(path(MANY - 1, "")).unwrap();
+        let page = read();
+        assert_eq!(page.len(), MANY - 1);
+        assert_eq!(page[others_turn], (Some(9000), Some(10_000)));
+        assert_eq!(page[others_turn + 1], (Some(1400), Some(1000)));
     }
 
     proptest::proptest! {

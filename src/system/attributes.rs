@@ -24,6 +24,11 @@ impl Folder {
         self.read(attribute, |text| Some(text::utf8(text).into_owned()))
     }
 
+    /// The number that this folder has while its entity lives: another one of the same name has another.
+    pub fn inode(&self) -> Option<u64> {
+        Some(nix::sys::stat::fstat(&self.folder).ok()?.st_ino)
+    }
+
     /// What `parse` makes of the attribute, read by one single `read(2)`.
     pub fn read<T>(&self, attribute: &str, parse: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         let mut buffer = [0; PAGE];
@@ -83,6 +88,7 @@ mod tests {
         let folder = system.folder("").unwrap();
         assert_eq!((folder.label("a").as_deref(), folder.label("c")), (Some("text \u{e4}"), None));
         assert_eq!(folder.read("b", text::number::<i64>), Some(7));
+        assert!(folder.inode().is_some() && folder.inode() == system.folder("").unwrap().inode());
         assert!(system.folder("a").unwrap_err().is_absence() && system.folder("c").unwrap_err().is_absence());
         assert_eq!((system.number("b"), system.number::<u64>("a"), system.label("c")), (Some(7), None, None));
     }
