@@ -67,10 +67,10 @@ fn open_files(agent: &Agent) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", agent.pid())).unwrap().count()
 }
 
-/// The helper threads that ask mounts for their sizes: each lives as long as its questions, so a little longer than a scrape.
-fn helpers(agent: &Agent) -> usize {
+/// The helper threads called `name` that ask mounts: each lives as long as its questions, so a little longer than a scrape.
+fn helpers(agent: &Agent, name: &str) -> usize {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", agent.pid())).unwrap().flatten();
-    tasks.filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name == "statfs\n")).count()
+    tasks.filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name)).count()
 }
 
 fn error_of(page: &Exposition, point: &str) -> (f64, String) {
@@ -94,7 +94,7 @@ fn a_stopped_file_system_costs_no_scrape_and_one_thread() {
 
     let healthy = agent.scrape("/metrics/node");
     assert_eq!(error_of(&healthy, &point), (0.0, String::new()));
-    wait_for("no question is left", Duration::from_secs(10), || helpers(&agent) == 0);
+    wait_for("no question is left", Duration::from_secs(10), || helpers(&agent, "statfs") == 0);
 
     signal(fuse.child.id(), "STOP");
     let mut longest = Duration::ZERO;
@@ -108,7 +108,7 @@ fn a_stopped_file_system_costs_no_scrape_and_one_thread() {
     }
     println!("100 scrapes, the longest took {longest:?}");
     assert!(longest < Duration::from_secs(1), "a scrape took {longest:?}");
-    wait_for("one thread waits", Duration::from_secs(10), || helpers(&agent) == 1);
+    wait_for("one thread waits", Duration::from_secs(10), || helpers(&agent, "statfs") == 1);
     let settled = open_files(&agent);
     for _ in 0..20 {
         agent.scrape("/metrics/node");
@@ -117,5 +117,39 @@ fn a_stopped_file_system_costs_no_scrape_and_one_thread() {
 
     signal(fuse.child.id(), "CONT");
     wait_for("the recovery is noticed", Duration::from_secs(10), || error_of(&agent.scrape("/metrics/node"), &point).0 == 0.0);
-    wait_for("the thread ends", Duration::from_secs(10), || helpers(&agent) == 0);
+    wait_for("the thread ends", Duration::from_secs(10), || helpers(&agent, "statfs") == 0);
+}
+
+/// A btrfs cannot be stopped, so one that is none is passed off as such.
+#[test]
+fn a_btrfs_that_does_not_answer_costs_no_scrape_and_one_thread() {
+    let fuse = Fuse::mount();
+    let write = |file: &str, text: String| {
+        let file = fuse.folder.path().join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    };
+    write("fake/proc/1/mountinfo", format!("36 1 0:9 / {} rw - btrfs /dev/sda rw\n", fuse.point()));
+    write("fake/sys/fs/btrfs/a-b/devices/sda/size", "2\n".to_owned());
+    let [proc, sys] = ["proc", "sys"].map(|tree| fuse.folder.path().join("fake").join(tree));
+    let paths = [path("procfs", &proc), path("sysfs", &sys), path("rootfs", &fuse.root())];
+    let switches = ["--no-containers", "--no-postgres", "--no-redis", "--collector.disable-defaults", "--collector.btrfs"];
+    let agent = Agent::start(&switches.into_iter().chain(paths.iter().map(String::as_str)).collect::<Vec<_>>(), &[]);
+    let scrape = || {
+        let start = Instant::now();
+        let page = agent.scrape("/metrics/node");
+        let size = page.value("node_btrfs_device_size_bytes", &[("device", "sda"), ("uuid", "a-b")]);
+        assert_eq!(size, Some(1024.0), "what sysfs tells is shown all the same");
+        assert!(start.elapsed() < Duration::from_secs(1), "a scrape took {:?}", start.elapsed());
+    };
+
+    scrape();
+    wait_for("no question is left", Duration::from_secs(10), || helpers(&agent, "btrfs") == 0);
+    signal(fuse.child.id(), "STOP");
+    for _ in 0..20 {
+        scrape();
+    }
+    assert_eq!(helpers(&agent, "btrfs"), 1);
+    signal(fuse.child.id(), "CONT");
+    wait_for("the thread ends", Duration::from_secs(10), || helpers(&agent, "btrfs") == 0);
 }

@@ -121,7 +121,7 @@ fn file_system(uuid: &str, folder: &Folder, devices: usize, system: &System, out
             out.family(&RESERVED).add_to(&labels, [of_kind], bytes);
         }
         for mode in system.entries(format!("{ROOT}/{uuid}/allocation/{kind}")).unwrap_or_default() {
-            let Some(ratio) = ratio(&mode, from_usize(devices)) else { continue };
+            let Some(ratio) = ratio(&mode, devices) else { continue };
             let of_mode = [of_kind, ("mode", &*mode)];
             out.family(&RATIO).add_to(&labels, of_mode, ratio);
             for (family, file) in [(&USED, "used_bytes"), (&SIZE, "total_bytes")] {
@@ -153,15 +153,17 @@ fn asked(uuid: &str, device: &Device, out: &mut Samples) {
     }
 }
 
-/// Bytes on devices for each byte in a layout; `None` for what is no layout, such as the files beside their folders.
-fn ratio(mode: &str, devices: f64) -> Option<f64> {
+/// Bytes on devices for each byte in a layout; `None` for what is no layout, such as the files beside their folders, and where too few
+/// devices are left to tell.
+fn ratio(mode: &str, devices: usize) -> Option<f64> {
+    let parity = |disks: usize| Some(from_usize(devices) / from_usize(devices.checked_sub(disks).filter(|data| *data > 0)?));
     match mode {
         "single" | "raid0" => Some(1.0),
         "dup" | "raid1" | "raid10" => Some(2.0),
         "raid1c3" => Some(3.0),
         "raid1c4" => Some(4.0),
-        "raid5" => Some(devices / (devices - 1.0)),
-        "raid6" => Some(devices / (devices - 2.0)),
+        "raid5" => parity(1),
+        "raid6" => parity(2),
         _ => None,
     }
 }
@@ -194,6 +196,12 @@ mod tests {
             r#"node_btrfs_size_bytes{uuid="a-b",block_group_type="data",mode="raid1c3"} 30"#,
         ];
         assert_eq!(tree.lines(&ENTRY), expected);
+    }
+
+    #[test]
+    fn parity_takes_the_place_of_one_or_two_devices() {
+        assert_eq!((ratio("raid5", 4), ratio("raid6", 4), ratio("single", 0)), (Some(4.0 / 3.0), Some(2.0), Some(1.0)));
+        assert_eq!((ratio("raid5", 1), ratio("raid6", 2), ratio("raid6", 0), ratio("flags", 4)), (None, None, None, None));
     }
 
     #[test]
