@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::filter::Filter;
-use super::mounts::{Mounts, Place, until};
+use super::mounts::{Mounts, Place, ask, until};
 use crate::exposition::{Family, Labels, Samples, from_u64, from_usize};
 use crate::scrape::{Collector, Entry};
 use crate::settings::{Error, Flag, Settings};
@@ -72,7 +72,8 @@ impl BtrfsStats {
         let _ = self.mounts.read(system);
         let mut seen = HashSet::new();
         let first = self.mounts.list().iter().filter(|mount| seen.insert(mount.device()));
-        let answers = self.patience.ask(first.map(|mount| mount.place()), until, |place| Btrfs::ask(&place.path).ok());
+        let answers =
+            ask(&mut self.patience, first.map(|mount| mount.place()), until, system, |place| Btrfs::ask(&place.path).ok());
         answers.into_iter().flatten().flatten().map(|answer| (answer.uuid, answer.devices)).collect()
     }
 }

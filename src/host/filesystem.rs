@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::sys::statfs::statfs;
 
 use super::filter::Pair;
-use super::mounts::{Mount, Mounts, Place, until};
+use super::mounts::{Mount, Mounts, Place, ask, until};
 use crate::exposition::{Family, Labels, Samples, from_u64};
 use crate::scrape::{Collector, Entry};
 use crate::settings::{Error, Flag, Settings};
@@ -133,7 +133,7 @@ impl Collector for FileSystem {
         let result = self.mounts.read(system);
         let mounts = self.mounts.list();
         let places = mounts.iter().map(Mount::place);
-        let answers = self.patience.ask(places, until, |place| usage(&place.path));
+        let answers = ask(&mut self.patience, places, until, system, |place| usage(&place.path));
         let usages: Vec<Result<Usage, String>> =
             answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err("mountpoint timeout".to_owned()))).collect();
         emit(mounts, &usages, out);

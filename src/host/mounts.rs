@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::filter::Filter;
 use crate::exposition::Labels;
-use crate::system::{Fault, Roots, System, text};
+use crate::system::{Fault, Patience, Roots, System, text};
 
 /// The mounts to show. Their labels are rendered when the list changes, which is seldom.
 pub(super) struct Mounts {
@@ -88,6 +88,29 @@ impl Mount {
         let [device, kind, point] = &self.identity;
         Labels::of(&[("device", device), ("device_error", error), ("fstype", kind), ("mountpoint", point)])
     }
+}
+
+/// Asks about each of `places` with patience, but not where a call of another collector hangs: one parked thread for each mount is
+/// enough. In the order of `places`, `None` where there is no answer by `until`.
+pub(super) fn ask<T: Send + 'static>(
+    patience: &mut Patience<Place, T>,
+    places: impl Iterator<Item = Place>,
+    until: Instant,
+    system: &mut System,
+    call: impl Fn(&Place) -> T + Send + Sync + 'static,
+) -> Vec<Option<T>> {
+    let name = patience.name();
+    let hangs = |place: &Place| system.hung.iter().any(|(who, id)| *who != name && *id == place.id);
+    let (mut asked, mut places_asked) = (Vec::new(), Vec::new());
+    for place in places {
+        let hangs = hangs(&place);
+        asked.push(!hangs);
+        places_asked.extend((!hangs).then_some(place));
+    }
+    let mut answers = patience.ask(places_asked, until, call).into_iter();
+    system.hung.retain(|(who, _)| *who != name);
+    system.hung.extend(patience.stuck().map(|place| (name, place.id)));
+    asked.into_iter().map(|asked| if asked { answers.next().flatten() } else { None }).collect()
 }
 
 impl Mounts {

@@ -34,6 +34,8 @@ pub struct System {
     pub roots: Roots,
     /// When the page leaves; what may be late gives up well before.
     pub deadline: Option<Instant>,
+    /// The mounts that calls hang at, by the name of who made them: so that no other call is made there.
+    pub hung: Vec<(&'static str, u64)>,
     /// The host's message bus.
     pub bus: Bus,
     buffer: Vec<u8>,

@@ -72,9 +72,14 @@ impl<K: PartialEq + Send + Sync + 'static, T: Send + 'static> Patience<K, T> {
         answers
     }
 
-    /// How many calls have not come back.
-    pub fn stuck(&self) -> usize {
-        self.stuck.len()
+    /// What helper threads are called.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The keys whose calls have not come back.
+    pub fn stuck(&self) -> impl Iterator<Item = &K> {
+        self.stuck.iter().filter_map(|(batch, at)| batch.calls.get(*at)).map(|call| &call.key)
     }
 
     fn is_stuck(&self, key: &K) -> bool {
@@ -189,7 +194,7 @@ mod tests {
         let mut ask = |limit| {
             let gate = gate.clone();
             let answers = patience.ask(0..6, Instant::now() + Duration::from_millis(limit), move |key| gate.pass(*key));
-            (answers, patience.stuck())
+            (answers, patience.stuck().count())
         };
         let even = vec![Some(0), None, Some(20), None, Some(40), None];
         assert_eq!(ask(1000), (even.clone(), 3));
@@ -225,7 +230,7 @@ mod tests {
             let until = Instant::now() + Duration::from_secs(4);
             let answers = patience.ask(keys(), until, move |key| gate.pass(*key));
             assert!(answers.iter().all(Option::is_none));
-            assert_eq!(patience.stuck(), MOST_STUCK);
+            assert_eq!(patience.stuck().count(), MOST_STUCK);
         }
         *gate.open.lock().unwrap() = true;
         gate.opened.notify_all();
@@ -234,7 +239,7 @@ mod tests {
         let until = Instant::now() + Duration::from_millis(100);
         assert_eq!(patience.ask([1], until, |_| -> u8 { panic!("on purpose") }), [None]);
         let end = Instant::now() + Duration::from_secs(10);
-        while patience.stuck() > 0 {
+        while patience.stuck().count() > 0 {
             assert!(Instant::now() < end, "a call that panicked passes for stuck");
             patience.ask([], Instant::now(), |_| 0);
         }
