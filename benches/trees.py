@@ -19,6 +19,11 @@ def write(folder, files):
             file.write(text + "\n")
 
 
+def letters(number):
+    """a, b, ... z, aa, ab, ..."""
+    return (letters(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)
+
+
 def main():
     folder, interfaces, disks = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     rows = ["Inter-|   Receive                                                |  Transmit", " face |bytes packets errs drop fifo frame compressed multicast|bytes packets errs drop fifo colls carrier compressed"]
@@ -32,11 +37,15 @@ def main():
     write(f"{folder}/proc/net", {"dev": "\n".join(rows)})
     rows = []
     for number in range(disks):
-        name, major, minor = f"dm-{number}", 253, number
+        # As with multipath: of five disks four are paths to the fifth.
+        name, major = (f"dm-{number}", 253) if number % 5 == 4 else (f"sd{letters(number)}", 8)
+        minor = number
         rows.append(f"{major:4} {minor:7} {name} {number} 0 8 1 2 0 16 3 0 4 5 0 0 0 0 6 7")
         write(f"{folder}/sys/block/{name}/queue", {"rotational": "0"})
         write(f"{folder}/udev", {f"b{major}:{minor}": f"E:DM_NAME=vg-{number}\nE:ID_SERIAL=serial{number}\nE:ID_FS_TYPE=ext4"})
     write(f"{folder}/proc", {"diskstats": "\n".join(rows)})
+    # A database that udev wrote to just now is read again; that of a host at work has settled.
+    os.utime(f"{folder}/udev", (0, 0))
 
 
 main()
