@@ -19,9 +19,9 @@ use stack_exporter::{cli, host};
 const MOST: usize = 4 << 20;
 
 thread_local! {
-    /// A folder in memory, emptied before each run.
+    /// A folder emptied before each run; tests/fuzz has it in memory.
     static FOLDER: RefCell<PathBuf> = RefCell::new({
-        let folder = Path::new("/dev/shm").join(format!("stack-exporter-fuzz-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("stack-exporter-fuzz-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         folder
     });
