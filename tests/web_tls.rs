@@ -30,14 +30,6 @@ fn users(users: &[(&str, &str)]) -> String {
     users.iter().fold("basic_auth_users:\n".to_owned(), |text, (user, password)| format!("{text}  {user}: {}\n", hash(password)))
 }
 
-/// What openssl's client says after a handshake with these arguments.
-fn s_client(pki: &Pki, port: u16, args: &[&str]) -> String {
-    let mut client = Command::new("openssl");
-    client.args(["s_client", "-connect", &format!("localhost:{port}"), "-CAfile", "ca.crt"]).args(args).current_dir(pki.folder());
-    let output = client.stdin(Stdio::null()).output().unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
 #[test]
 fn only_the_versions_and_suites_that_are_allowed_shake_hands() {
     let pki = Pki::new();
@@ -59,7 +51,7 @@ fn only_the_versions_and_suites_that_are_allowed_shake_hands() {
         ("curve_preferences: [CurveP256, X25519]", &["-curves", "X25519"], Some("X25519")),
     ] {
         let agent = agent(&pki, &tls(settings));
-        let said = s_client(&pki, agent.port, args);
+        let said = pki.s_client(agent.port, args);
         match spoken {
             Some(spoken) => assert!(said.contains(spoken) && said.contains("Verification: OK"), "{settings} {args:?}: {said}"),
             None => assert!(said.contains("Cipher is (NONE)"), "{settings} {args:?}: {said}"),
@@ -75,7 +67,7 @@ fn a_server_with_an_rsa_key_chooses_among_its_own_suites() {
     let both = ["-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305"];
     for (prefer, chosen) in [("true", "ECDHE-RSA-CHACHA20-POLY1305"), ("false", "ECDHE-RSA-AES256-GCM-SHA384")] {
         let agent = agent(&pki, &tls(&format!("cipher_suites: {names}, prefer_server_cipher_suites: {prefer}")));
-        let said = s_client(&pki, agent.port, &both);
+        let said = pki.s_client(agent.port, &both);
         assert!(said.contains(&format!("Cipher is {chosen}")), "{said}");
     }
 }
@@ -102,7 +94,7 @@ fn client_certificates_are_asked_for_and_checked_as_the_type_says() {
             let status = |args: &[&str]| pki.status(&[&version, args].concat(), agent.port);
             assert_eq!([status(&[]), status(client), status(stranger)], statuses, "{demand} {version:?}");
         }
-        let asked = s_client(&pki, agent.port, &[]).contains("No client certificate CA names sent");
+        let asked = pki.s_client(agent.port, &[]).contains("No client certificate CA names sent");
         assert_eq!(asked, !demand.contains("client_ca_file"), "{demand}");
     }
 }
@@ -232,8 +224,8 @@ fn a_crowd_that_guesses_passwords_keeps_no_one_out() {
         stream
     };
     let guesses: Vec<_> = (1_000..1_700).map(guess).collect();
-    // Time for the last of them to be read.
-    std::thread::sleep(Duration::from_millis(300));
+    let open = format!("/proc/{}/fd", agent.pid());
+    wait_for("the crowd is let in", Duration::from_secs(20), || std::fs::read_dir(&open).unwrap().count() > 500);
     let start = Instant::now();
     for _ in 0..5 {
         assert_eq!(agent.request("/metrics", &known).status, 200);
@@ -312,13 +304,14 @@ fn certificates_are_replaced_under_load_without_a_failed_request() {
             })
         })
         .collect();
-    let shown = || s_client(&pki, agent.port, &[]).lines().find_map(|line| line.strip_prefix("subject=CN = ").map(str::to_owned));
+    let shown = || pki.s_client(agent.port, &[]).lines().find_map(|line| line.strip_prefix("subject=CN = ").map(str::to_owned));
     for round in 0..10 {
         let name = if round % 2 == 0 { "next" } else { "server" };
         // One after the other, as most tools do: in between they do not fit each other.
         for kind in ["crt", "key"] {
             std::fs::copy(pki.path(&format!("{name}.{kind}")), pki.path(&format!("live.{kind}"))).unwrap();
-            std::thread::sleep(Duration::from_millis(70));
+            let before = asked.load(Ordering::Relaxed);
+            wait_for("the load meets it", Duration::from_secs(20), || asked.load(Ordering::Relaxed) > before + 3);
         }
         assert_eq!(shown().as_deref(), Some(name));
     }

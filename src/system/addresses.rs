@@ -29,7 +29,7 @@ impl System {
 }
 
 /// `struct ifaddrmsg`, then attributes.
-fn parse(payload: &[u8]) -> Option<InterfaceAddress> {
+pub(super) fn parse(payload: &[u8]) -> Option<InterfaceAddress> {
     let prefix = *payload.get(1)?;
     let index = u32::from_ne_bytes(number(payload.get(4..)?)?);
     let find = |wanted| attributes(payload.get(8..)?).find(|(kind, _)| *kind == wanted).and_then(|(_, value)| ip(value));

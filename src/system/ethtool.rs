@@ -104,7 +104,7 @@ fn word(answer: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(number(answer.get(at..)?)?))
 }
 
-fn driver(answer: &[u8]) -> Option<Driver> {
+pub(super) fn driver(answer: &[u8]) -> Option<Driver> {
     let text = |at| Some(text::utf8(string(answer.get(at..at + NAME)?)).into_owned());
     Some(Driver {
         driver: text(4)?,
@@ -116,7 +116,7 @@ fn driver(answer: &[u8]) -> Option<Driver> {
     })
 }
 
-fn settings(answer: &[u8]) -> Option<LinkSettings> {
+pub(super) fn settings(answer: &[u8]) -> Option<LinkSettings> {
     Some(LinkSettings { supported: word(answer, 4)?, advertised: word(answer, 8)?, autonegotiation: *answer.get(18)? })
 }
 

@@ -40,7 +40,7 @@ impl System {
 }
 
 /// One ETHTOOL_MSG_LINKMODES_GET_REPLY.
-fn parse(payload: &[u8]) -> Option<LinkMode> {
+pub(super) fn parse(payload: &[u8]) -> Option<LinkMode> {
     let (mut index, mut speed, mut duplex) = (None, None, None);
     for (kind, value) in attributes(payload.get(4..)?) {
         match kind {

@@ -40,3 +40,12 @@ pub use routes::Route;
 pub use tcp_sockets::TcpSocket;
 pub use view::{Foreign, foreign};
 pub use wifi::{WifiInterface, WifiNetwork, WifiStation};
+
+/// Reads bytes as each of the replies over netlink and of the drivers that there are, for `fuzz/`.
+#[cfg(fuzzing)]
+pub fn read_as_any_reply(bytes: &[u8]) {
+    let _ = (addresses::parse(bytes), neighbours::parse(bytes), link_modes::parse(bytes), routes::parse(bytes));
+    let _ = (qdiscs::parse(bytes), tcp_sockets::parse(bytes));
+    let _ = (wifi::interface(bytes), wifi::network(bytes), wifi::station(bytes));
+    let _ = (ethtool::driver(bytes), ethtool::settings(bytes));
+}

@@ -18,7 +18,7 @@ impl System {
 }
 
 /// `struct ndmsg`: the index of the interface, unless the neighbour is of another family or needs no resolving.
-fn parse(payload: &[u8]) -> Option<i32> {
+pub(super) fn parse(payload: &[u8]) -> Option<i32> {
     let index = i32::from_ne_bytes(number(payload.get(4..)?)?);
     let state = u16::from_ne_bytes(number(payload.get(8..)?)?);
     (i32::from(*payload.first()?) == libc::AF_INET && state & NUD_NOARP == 0).then_some(index)

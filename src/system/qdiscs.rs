@@ -43,7 +43,7 @@ impl System {
 }
 
 /// `struct tcmsg`, then attributes. `None` if another queueing discipline is its parent.
-fn parse(payload: &[u8]) -> Option<Qdisc> {
+pub(super) fn parse(payload: &[u8]) -> Option<Qdisc> {
     let word = |at| Some(u32::from_ne_bytes(number(payload.get(at..)?)?));
     if ![0, TC_H_ROOT].contains(&word(12)?) {
         return None;

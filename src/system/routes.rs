@@ -36,7 +36,7 @@ impl System {
 
 /// `struct rtmsg`, then attributes: a route, or one for each next hop. What is not unicast is left out, and so are entries of the
 /// kernel's cache.
-fn parse(payload: &[u8]) -> Option<Vec<Route>> {
+pub(super) fn parse(payload: &[u8]) -> Option<Vec<Route>> {
     let [family, prefix, _, _, _, protocol, _, kind] = number(payload)?;
     let flags = u32::from_ne_bytes(number(payload.get(8..)?)?);
     let is_ip = [libc::AF_INET, libc::AF_INET6].contains(&i32::from(family));

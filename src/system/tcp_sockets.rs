@@ -48,7 +48,7 @@ fn request(family: libc::c_int) -> [u8; 56] {
 }
 
 /// `struct inet_diag_msg`
-fn parse(payload: &[u8]) -> Option<TcpSocket> {
+pub(super) fn parse(payload: &[u8]) -> Option<TcpSocket> {
     let word = |at| Some(u32::from_ne_bytes(number(payload.get(at..)?)?));
     Some(TcpSocket { state: *payload.get(1)?, receive_queue: word(56)?, send_queue: word(60)? })
 }

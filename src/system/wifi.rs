@@ -121,7 +121,7 @@ fn word(value: &[u8]) -> u32 {
     number(value).map_or(0, u32::from_ne_bytes)
 }
 
-fn interface(payload: &[u8]) -> Option<WifiInterface> {
+pub(super) fn interface(payload: &[u8]) -> Option<WifiInterface> {
     let mut interface = WifiInterface::default();
     for (kind, value) in body(payload) {
         match kind {
@@ -135,7 +135,7 @@ fn interface(payload: &[u8]) -> Option<WifiInterface> {
 }
 
 /// One result of a scan, if it is the network that the interface belongs to: only that has a status.
-fn network(payload: &[u8]) -> Option<WifiNetwork> {
+pub(super) fn network(payload: &[u8]) -> Option<WifiNetwork> {
     let (_, bss) = body(payload).find(|(kind, _)| *kind == NL80211_ATTR_BSS)?;
     let (mut network, mut status) = (WifiNetwork::default(), None);
     for (kind, value) in attributes(bss) {
@@ -162,7 +162,7 @@ fn elements(mut bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
-fn station(payload: &[u8]) -> Option<WifiStation> {
+pub(super) fn station(payload: &[u8]) -> Option<WifiStation> {
     let (mut station, mut info) = (WifiStation::default(), None);
     for (kind, value) in body(payload) {
         match kind {

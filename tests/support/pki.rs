@@ -1,7 +1,7 @@
 //! Certificates, as openssl makes them.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A folder of certificates (`name.crt`) and keys (`name.key`).
 pub struct Pki {
@@ -19,6 +19,14 @@ impl Pki {
             pki.issue(server, Some("ca"), "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1");
         }
         pki
+    }
+
+    /// What openssl's client says after a handshake with these arguments.
+    pub fn s_client(&self, port: u16, args: &[&str]) -> String {
+        let mut client = Command::new("openssl");
+        client.args(["s_client", "-connect", &format!("localhost:{port}"), "-CAfile", "ca.crt"]).args(args);
+        let output = client.current_dir(self.folder()).stdin(Stdio::null()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     }
 
     /// A certificate with an extension, signed by `by` or by itself, on the curve P-256.
