@@ -1,9 +1,9 @@
 //! Redis servers for tests: the real one on a free loopback port, and a stub that answers what a test tells it to.
 
-use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,6 +14,7 @@ use super::{free_port, wait_for};
 /// A real redis-server with a data folder of its own. Ends with the value.
 pub struct Redis {
     child: Child,
+    program: PathBuf,
     pub port: u16,
     pub dir: tempfile::TempDir,
     args: Vec<String>,
@@ -22,16 +23,21 @@ pub struct Redis {
 impl Redis {
     /// Starts it without a file of settings, with `args`, and waits until it listens.
     pub fn start(args: &[&str]) -> Redis {
-        let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
+        Redis::start_from(Path::new("redis-server"), args)
+    }
+
+    /// As [`start`](Self::start), another program than Debian's. A file of settings may be the first of `args`.
+    pub fn start_from(program: &Path, args: &[&str]) -> Redis {
+        let (port, dir) = (free_port_for_a_cluster(), tempfile::tempdir().unwrap());
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let redis = Redis { child: spawn(port, dir.path(), &args), port, dir, args };
+        let redis = Redis { child: spawn(program, port, dir.path(), &args), program: program.into(), port, dir, args };
         redis.wait();
         redis
     }
 
     /// Starts it again on the same port after [`stop`](Self::stop).
     pub fn restart(&mut self) {
-        self.child = spawn(self.port, self.dir.path(), &self.args);
+        self.child = spawn(&self.program, self.port, self.dir.path(), &self.args);
         self.wait();
     }
 
@@ -50,6 +56,20 @@ impl Redis {
 
     pub fn addr(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The fields that INFO ALL holds now.
+    pub fn info(&self) -> BTreeMap<String, String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(b"*2\r\n$4\r\nINFO\r\n$3\r\nALL\r\n").unwrap();
+        let (mut reader, mut length) = (BufReader::new(stream), String::new());
+        reader.read_line(&mut length).unwrap();
+        let length: usize = length.trim_end().strip_prefix('$').unwrap_or_else(|| panic!("INFO gave {length}")).parse().unwrap();
+        let mut text = vec![0; length];
+        reader.read_exact(&mut text).unwrap();
+        let fields = std::str::from_utf8(&text).unwrap().lines().filter_map(|line| line.split_once(':'));
+        fields.map(|(name, value)| (name.to_owned(), value.trim_end().to_owned())).collect()
     }
 
     /// Sends one command on a connection of its own and returns what comes back first, as it comes.
@@ -82,8 +102,16 @@ impl Drop for Redis {
     }
 }
 
-fn spawn(port: u16, dir: &Path, args: &[String]) -> Child {
-    Command::new("redis-server")
+/// A free port for a server and another one for its cluster bus, which is 10,000 above it.
+fn free_port_for_a_cluster() -> u16 {
+    let free = |port: &u16| port.checked_add(10_000).is_some_and(|bus| TcpListener::bind(("127.0.0.1", bus)).is_ok());
+    std::iter::repeat_with(free_port).find(free).unwrap()
+}
+
+fn spawn(program: &Path, port: u16, dir: &Path, args: &[String]) -> Child {
+    let (file, args) = args.split_at(usize::from(args.first().is_some_and(|arg| !arg.starts_with("--"))));
+    Command::new(program)
+        .args(file)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir", dir.to_str().unwrap(), "--save", ""])
         .args(args)
         .stdout(Stdio::null())
