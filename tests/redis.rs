@@ -203,6 +203,15 @@ fn answers_that_are_none() {
 }
 
 #[test]
+fn a_server_that_says_no_and_closes() {
+    let stub = Stub::start(|_| Answer::SendAndClose(b"-DENIED Redis is running in protected mode.\r\n".to_vec()));
+    assert_eq!(reason(&down(&watch(&stub.addr()))), "DENIED Redis is running in protected mode.");
+    let stub = Stub::start(|command| Answer::SendAndClose(format!("-ERR not here: {command}\r\n").into_bytes()));
+    let agent = agent(&["--redis.password=hunter2"], &[("REDIS_ADDR", &stub.addr())]);
+    assert_eq!(reason(&down(&agent)), "ERR not here: AUTH ***");
+}
+
+#[test]
 fn answers_cut_in_the_middle() {
     let info = std::fs::read(shared("fixtures/redis/redis-7.0/standalone-busy/replies/info_all.resp")).unwrap();
     let cut = info[..info.len() / 2].to_vec();

@@ -6,6 +6,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -134,7 +135,7 @@ fn a_server_alone() {
         assert_eq!(histogram, info.contains_key("latency_percentiles_usec_set").then_some(4.0), "{name}");
         // Valkey has logs beside the slow log since 8.1.
         let logs = value("redis_commandlog_large_reply_length", &[]).is_some();
-        assert_eq!(logs, info.get("valkey_version").is_some(), "{name}");
+        assert_eq!(logs, info.contains_key("valkey_version"), "{name}");
 
         // Started anew it is another server: its counters begin again, and so does its time.
         let (run_id, commands) = (identity.labels["run_id"].clone(), value("redis_commands_processed_total", &[]).unwrap());
@@ -291,6 +292,19 @@ fn two_sentinels() {
                 assert_eq!(page.all(family).count(), 0, "{name}: {family}");
             }
         }
+        // Removed and added again is how a Sentinel gets another address for a master: no alarm, and nothing missing afterwards.
+        assert_eq!(sentinels[1].send(&["SENTINEL", "REMOVE", "mymaster"]), "+OK\r\n", "{name}");
+        let empty = page(&agents[1], name);
+        assert_eq!(empty.value("redis_sentinel_masters", &[]), Some(0.0), "{name}");
+        let told: Vec<_> = empty.series.iter().filter(|series| series.name.starts_with("redis_sentinel_master_")).collect();
+        assert!(told.is_empty(), "{name}: {told:?}");
+        assert_eq!(sentinels[1].send(&["SENTINEL", "MONITOR", "mymaster", "127.0.0.1", &port, "2"]), "+OK\r\n", "{name}");
+        wait_for("the master to be watched again", PATIENCE, || {
+            let page = page(&agents[1], name);
+            let is = |family: &str, value: f64| page.value(family, &master_of) == Some(value);
+            is("redis_sentinel_master_ok_sentinels", 2.0) && is("redis_sentinel_master_ok_slaves", 1.0)
+        });
+
         replica.stop();
         wait_for("the loss of the replica to show", PATIENCE, || {
             page(&agents[0], name).value("redis_sentinel_master_ok_slaves", &master_of) == Some(0.0)
@@ -315,5 +329,32 @@ fn a_user_who_may_only_ask_for_info() {
         {
             assert_eq!(page.all(family).count(), 0, "{name}: {family}");
         }
+    }
+}
+
+#[test]
+fn a_server_that_takes_no_more_clients() {
+    for program in programs() {
+        let name = &program.name;
+        let server = program.start(&["--maxclients", "1"]);
+        let mut taken = None;
+        wait_for("the only place", PATIENCE, || {
+            let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+            let mut answer = [0; 5];
+            let asked = stream.write_all(b"PING\r\n").and_then(|()| stream.read_exact(&mut answer));
+            taken = Some(stream);
+            asked.is_ok() && &answer == b"+PONG"
+        });
+        for password in ["", "p"] {
+            let env = [("REDIS_ADDR", &*server.addr()), ("REDIS_PASSWORD", password)];
+            let agent = Agent::start(&["--no-host", "--no-containers", "--no-postgres"], &env);
+            let page = agent.scrape("/metrics/redis");
+            let error = page.all("redis_exporter_last_scrape_error").next().unwrap();
+            assert_eq!(error.labels["err"], "ERR max number of clients reached", "{name}");
+            assert_eq!(page.value("redis_up", &[]), Some(0.0), "{name}");
+        }
+        drop(taken);
+        let agent = watch(&server);
+        wait_for("a free place", PATIENCE, || agent.scrape("/metrics/redis").value("redis_up", &[]) == Some(1.0));
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use redis::aio::{AsyncStream, MultiplexedConnection};
@@ -13,10 +13,14 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 
 use super::address::Endpoint;
+use super::reply;
 
 /// The most that is read for one round trip. INFO ALL, LATENCY HISTOGRAM and CONFIG GET of a server that has seen all of its
 /// commands stay below 300 KiB; lists cost about 15 times their bytes in memory, so the bound is kept tight.
 const LIMIT: usize = 2 * 1024 * 1024;
+
+/// How much is kept of what a server says first: more than the longest of the errors it may close with.
+const FAREWELL: usize = 2048;
 
 /// Why a server could not be asked. The text is the same for the same cause, since it becomes a label.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +36,7 @@ pub(super) enum Failure {
     #[error("{0} sent more than {mib} MiB in answer to one scrape", mib = LIMIT / 1024 / 1024)]
     TooLarge(Endpoint),
     /// The server's own words.
-    #[error("{0}")]
+    #[error("{}", reply::short(.0))]
     Refused(String),
     #[error("{0}")]
     Password(String),
@@ -53,6 +57,25 @@ struct State {
     left: AtomicUsize,
     /// How the stream ended.
     end: OnceLock<String>,
+    /// The first bytes from the server, until it has answered once.
+    first: Mutex<Option<Vec<u8>>>,
+}
+
+impl State {
+    fn first(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The error that is all a server said before it closed: it sends one and not one for each command when it takes no more
+    /// clients, or none from here.
+    ///
+    /// `-ERR max number of clients reached`
+    fn farewell(&self) -> Option<String> {
+        let first = self.first();
+        let bytes =
+            first.as_ref().filter(|bytes| bytes.starts_with(b"-") && bytes.iter().filter(|byte| **byte == b'\n').count() == 1)?;
+        reply::refusal(&redis::parse_redis_value(bytes).ok()?)
+    }
 }
 
 impl Drop for Connection {
@@ -72,6 +95,7 @@ impl Connection {
             Endpoint::Unix(path) => UnixStream::connect(path).await.map(|stream| Box::pin(stream) as _),
         };
         let state = Arc::new(State::default());
+        *state.first() = Some(Vec::new());
         let stream = Bounded { stream: stream.map_err(|error| Failure::Connect(endpoint.clone(), error))?, state: state.clone() };
         let silent = RedisConnectionInfo::default().set_skip_set_lib_name();
         // The scrape's deadline is the only timeout; the library's own half second would cut off a busy server.
@@ -90,14 +114,16 @@ impl Connection {
             pipeline.add_command(command);
         }
         let replies = self.client.send_packed_commands(&pipeline, 0, pipeline.len()).await;
-        replies.map_err(|_| self.failure())
+        let replies = replies.map_err(|_| self.failure());
+        *self.state.first() = None;
+        replies
     }
 
     fn failure(&self) -> Failure {
         let endpoint = self.endpoint.clone();
         match self.state.end.get() {
             _ if self.state.left.load(Ordering::Relaxed) == 0 => Failure::TooLarge(endpoint),
-            Some(end) => Failure::Lost(endpoint, end.clone()),
+            Some(end) => self.state.farewell().map_or_else(|| Failure::Lost(endpoint, end.clone()), Failure::Refused),
             // The stream is fine: the library could make nothing of what came.
             None => Failure::Nonsense(endpoint),
         }
@@ -125,6 +151,9 @@ impl AsyncRead for Bounded {
         let before = buffer.filled().len();
         let poll = self.stream.as_mut().poll_read(context, buffer);
         let read = buffer.filled().len() - before;
+        if let Some(first) = self.state.first().as_mut().filter(|first| first.len() < FAREWELL) {
+            first.extend(buffer.filled().get(before..).unwrap_or_default().iter().take(FAREWELL));
+        }
         if read == 0 && matches!(poll, Poll::Ready(Ok(()))) {
             let _ = self.state.end.set("the server closed it".to_owned());
         }

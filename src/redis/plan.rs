@@ -146,9 +146,7 @@ impl Known {
     /// each try would count as an error in the server's own statistics.
     pub(super) fn note(&mut self, ask: &Ask, reply: &Value) {
         if let Some(words) = refusal(reply) {
-            let final_word = words.starts_with("ERR ") || words.starts_with("NOPERM ");
-            // Having no quorum is an error to the Sentinel and an answer to us.
-            if final_word && !matches!(ask, Ask::SentinelQuorum(_)) {
+            if (words.starts_with("ERR ") && !sentinel::is_gone(&words)) || words.starts_with("NOPERM ") {
                 tracing::debug!(command = ?ask, reason = %words, "the server does not answer a command");
                 self.refused.push(ask.clone());
             }

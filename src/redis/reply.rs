@@ -50,6 +50,11 @@ pub(super) fn pairs(reply: &Value) -> impl Iterator<Item = (Cow<'_, str>, &Value
     })
 }
 
+/// The start of a server's words, for a label: what it says of its protected mode has 1,000 characters.
+pub(super) fn short(words: &str) -> &str {
+    words.char_indices().nth(200).and_then(|(end, _)| words.get(..end)).unwrap_or(words)
+}
+
 /// What the server said when it refused: its error as one line, without what it may quote of our command (the password of AUTH,
 /// on a server that does not know AUTH).
 pub(super) fn refusal(reply: &Value) -> Option<String> {
@@ -70,6 +75,7 @@ mod tests {
         let reply = redis::parse_redis_value(b"-NOAUTH Authentication required.\r\n").unwrap();
         assert_eq!(refusal(&reply).unwrap(), "NOAUTH Authentication required.");
         assert_eq!(refusal(&Value::Okay), None);
+        assert_eq!((short("ERR no"), short(&"ü".repeat(1_000))), ("ERR no", &*"ü".repeat(200)));
     }
 
     #[test]

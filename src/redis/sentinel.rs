@@ -3,7 +3,7 @@
 use redis::Value;
 
 use super::info::{Info, item, number};
-use super::reply::{integer, list, pairs, refusal, text};
+use super::reply::{integer, list, pairs, refusal, short, text};
 use crate::exposition::{Family, Kind, Labels, Samples, from_i64};
 
 static STATUS: Family =
@@ -110,18 +110,27 @@ pub(super) fn masters<'v>(reply: &Value, peers: impl Fn(&str) -> (Option<&'v Val
     }
 }
 
-/// The answer to SENTINEL CKQUORUM, or the error that says why there is no quorum.
+/// The answer to SENTINEL CKQUORUM, or the error that says why there is no quorum. Any other error says nothing of the quorum: the
+/// master may be watched no more, or we may not ask.
 pub(super) fn quorum(master: &str, reply: &Value, out: &mut Samples) {
-    let message = refusal(reply).or_else(|| text(reply).map(|text| text.into_owned()));
+    let message = match refusal(reply) {
+        Some(words) => Some(words).filter(|words| words.starts_with("NOQUORUM ")),
+        None => text(reply).map(|text| text.into_owned()),
+    };
     if let Some(message) = message {
         let ok = !matches!(reply, Value::ServerError(_));
-        out.family(&QUORUM).add([("master_name", master), ("message", &message)], ok);
+        out.family(&QUORUM).add([("master_name", master), ("message", short(&message))], ok);
     }
 }
 
 /// How many of a list of Sentinels or replicas are neither subjectively nor objectively down.
 fn up(reply: &Value) -> usize {
     list(reply).iter().filter(|peer| is_up(peer)).count()
+}
+
+/// What a Sentinel says when it does not watch the master that it was asked about: true only for as long as it does not.
+pub(super) fn is_gone(words: &str) -> bool {
+    words.starts_with("ERR No such master")
 }
 
 fn is_up(peer: &Value) -> bool {

@@ -150,11 +150,18 @@ impl Server {
             command
         });
         let first = usize::from(login.is_some()) + usize::from(name.is_some());
-        let mut replies = connection.ask(login.into_iter().chain(name).chain(commands())).await?;
-        if let (Some((_, password)), Some(words)) = (credentials, replies.first().and_then(reply::refusal)) {
+        let replies = connection.ask(login.into_iter().chain(name).chain(commands())).await;
+        let refused = match &replies {
+            Err(Failure::Refused(words)) => Some(words.clone()),
+            Ok(replies) => credentials.as_ref().and_then(|_| reply::refusal(replies.first()?)),
+            Err(_) => None,
+        };
+        if let Some(words) = refused {
             // Some servers quote what they were sent.
-            return Err(Failure::Refused(words.replace(password.reveal(), "***")));
+            let words = credentials.map_or(words.clone(), |(_, password)| words.replace(password.reveal(), "***"));
+            return Err(Failure::Refused(words));
         }
+        let mut replies = replies?;
         Ok(replies.split_off(first.min(replies.len())))
     }
 
