@@ -116,7 +116,7 @@ fn credentials(rest: &str) -> Result<(Option<String>, Option<Secret>, &str), Wro
 }
 
 /// `%40` and its like undone.
-fn decoded(text: &str) -> Result<String, Wrong> {
+pub(super) fn decoded(text: &str) -> Result<String, Wrong> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

@@ -12,6 +12,7 @@ mod fields;
 mod found;
 mod info;
 mod instance;
+mod keys;
 mod keyspace;
 mod latency;
 mod outcome;
@@ -24,6 +25,7 @@ mod target;
 mod worker;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::scrape::{Module, Part, Source, Sources};
@@ -69,7 +71,10 @@ pub static MODULE: Module =
     Module { part: Part::Redis, enabled: Flag::switch("redis", true, "Collect `redis_*`."), flags, collectors, start };
 
 fn flags() -> Vec<&'static Flag> {
-    vec![&ADDR, &USER, &PASSWORD, &PASSWORD_FILE, &TIMEOUT, &CLIENT_NAME, &CONFIG_COMMAND, &EMPTY_DATABASES, &NO_LATENCIES]
+    let mut flags =
+        vec![&ADDR, &USER, &PASSWORD, &PASSWORD_FILE, &TIMEOUT, &CLIENT_NAME, &CONFIG_COMMAND, &EMPTY_DATABASES, &NO_LATENCIES];
+    flags.extend(keys::flags());
+    flags
 }
 
 fn collectors(_settings: &Settings) -> Vec<(&'static str, bool)> {
@@ -87,6 +92,7 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
         client_name: settings.switch(&CLIENT_NAME),
         empty_databases: settings.switch(&EMPTY_DATABASES),
         timeout: settings.time(&TIMEOUT),
+        keys: Arc::new(keys::Wanted::read(settings)?),
     };
     let targets = targets(settings)?;
     let look = targets.is_empty() && !settings.is_given(&ADDR);

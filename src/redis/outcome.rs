@@ -22,8 +22,6 @@ static SCRAPE_DURATION: Family =
     Family::summary("redis_exporter_scrape_duration_seconds", "Time that all scrapes of the server took, and their number.");
 static REQUEST_ERRORS: Family =
     Family::counter("redis_target_scrape_request_errors_total", "Requests for a server that were refused before it was asked.");
-static KEY_GROUPS: Family =
-    Family::gauge("redis_last_key_groups_scrape_duration_milliseconds", "Time that counting keys by group took in this scrape.");
 
 /// What became of one scrape of one server.
 pub(super) struct Outcome<'a> {
@@ -60,10 +58,7 @@ impl Outcome<'_> {
         let (none, total) = (Labels::new(), self.total);
         let mut rows = out.family(&SCRAPE_DURATION);
         rows.line("_sum", &none, &[], total.duration.as_secs_f64()).line("_count", &none, &[], total.scrapes);
-        // There are no such requests and no such groups yet; redis_exporter always has both series, and so do dashboards.
+        // There are no such requests yet; redis_exporter always has the series, and so do dashboards.
         out.family(&REQUEST_ERRORS).add([], 0u8);
-        if self.up {
-            out.family(&KEY_GROUPS).add([], 0u8);
-        }
     }
 }

@@ -1,11 +1,13 @@
 //! One scrape of one server: ask, learn, write.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use redis::{Cmd, Value};
 
 use super::connection::{Connection, Failure};
 use super::info::Info;
+use super::keys::{self, Facts, Findings, Keys, Wanted};
 use super::outcome::{Outcome, Total};
 use super::plan::{Ask, Known, Options, plan};
 use super::target::Target;
@@ -20,6 +22,9 @@ const ROUNDS: usize = 4;
 /// How many databases a server has that does not tell: the default of all servers.
 const DATABASES: u32 = 16;
 
+/// The most databases whose keys are counted by group.
+const MOST_DATABASES: u32 = 1024;
+
 /// Settings of the part that concern every server.
 #[derive(Clone, Debug)]
 pub(super) struct Manner {
@@ -31,6 +36,8 @@ pub(super) struct Manner {
     pub(super) empty_databases: bool,
     /// The longest that a scrape may wait for the server.
     pub(super) timeout: Duration,
+    /// What is asked about keys.
+    pub(super) keys: Arc<Wanted>,
 }
 
 /// Scrapes one server.
@@ -39,6 +46,7 @@ pub(super) struct Server {
     manner: Manner,
     connection: Option<Connection>,
     known: Option<Known>,
+    keys: Option<Keys>,
     total: Total,
 }
 
@@ -57,7 +65,16 @@ impl Worker for Server {
         // A little of the time is ours, to tell that the server took the rest.
         let limit = job.remaining().mul_f64(0.95).min(self.manner.timeout);
         let (mut answers, mut connect) = (Answers::default(), Duration::ZERO);
-        let read = tokio::time::timeout(limit, self.read(&mut answers, &mut connect)).await;
+        // Beside each other, so that neither waits for the other.
+        let (mut keys, mut found) = (self.keys.take(), Findings::default());
+        let singles = async {
+            if let Some(keys) = &mut keys {
+                keys.singles(&mut found).await;
+            }
+        };
+        let read = tokio::time::timeout(limit, self.read(&mut answers, &mut connect));
+        let (read, _) = tokio::join!(read, tokio::time::timeout(limit, singles));
+        self.keys = keys;
         let result = read.unwrap_or_else(|_| Err(Failure::Late(self.target.endpoint.clone())));
         let error = result.as_ref().err().map(ToString::to_string);
         if error.is_some() {
@@ -65,6 +82,16 @@ impl Worker for Server {
         }
         let mut out = Samples::with_common(self.target.labels.clone());
         let up = self.write(&answers, &mut out);
+        let facts = facts(&answers, self.databases());
+        if let Some(keys) = &mut self.keys {
+            if let Some(facts) = facts {
+                keys.begin(facts);
+            }
+            keys.emit(&found, &mut out);
+        }
+        if up {
+            keys::groups_duration(self.keys.as_ref(), &mut out);
+        }
         let duration = start.elapsed();
         self.total.add(duration);
         Outcome { up, error: error.as_deref(), connect, duration, total: self.total }.emit(&mut out);
@@ -74,12 +101,14 @@ impl Worker for Server {
     fn reset(&mut self) {
         self.connection = None;
         self.known = None;
+        self.keys = Keys::new(&self.manner.keys, &self.target, &self.manner);
     }
 }
 
 impl Server {
     pub(super) fn new(target: Target, manner: Manner) -> Self {
-        Server { target, manner, connection: None, known: None, total: Total::default() }
+        let keys = Keys::new(&manner.keys, &target, &manner);
+        Server { target, manner, connection: None, known: None, keys, total: Total::default() }
     }
 
     /// Asks until all is known that is wanted: one round trip in steady state, a second one after something has changed.
@@ -165,6 +194,12 @@ impl Server {
         Ok(replies.split_off(first.min(replies.len())))
     }
 
+    /// How many databases the server has.
+    fn databases(&self) -> u32 {
+        let config = self.known.as_ref().and_then(|known| known.config.as_ref());
+        config.and_then(|config| config.databases).unwrap_or(DATABASES)
+    }
+
     /// Writes all families that the answers hold; whether INFO was among them.
     fn write(&self, answers: &Answers, out: &mut Samples) -> bool {
         let Some(text) = &answers.info else { return false };
@@ -178,7 +213,7 @@ impl Server {
         let config = self.known.as_ref().and_then(|known| known.config.as_ref());
         let databases = match info.get("cluster_enabled") {
             Some("1") => 1,
-            _ => config.and_then(|config| config.databases).unwrap_or(DATABASES),
+            _ => self.databases(),
         };
         keyspace::emit(&info, self.manner.empty_databases.then_some(databases), out);
         if let Some(config) = config {
@@ -205,6 +240,14 @@ impl Server {
     }
 }
 
+/// What key work depends on, where the server told of itself; a Sentinel has no keys.
+fn facts(answers: &Answers, databases: u32) -> Option<Facts> {
+    let info = Info::parse(answers.info.as_deref()?);
+    let cluster = info.get("cluster_enabled") == Some("1");
+    let role = info.get("role")?;
+    Some(Facts { master: role == "master", databases: if cluster { 1 } else { databases.min(MOST_DATABASES) } })
+}
+
 /// What a Sentinel answered about the other Sentinels and the replicas of `master`.
 fn peers<'a>(answers: &'a Answers, master: &str) -> (Option<&'a Value>, Option<&'a Value>) {
     let find = |wanted: fn(&Ask) -> Option<&str>| {
@@ -223,7 +266,8 @@ mod tests {
 
     fn server() -> Server {
         let options = Options { config_command: Some("CONFIG".to_owned()), latencies: true };
-        let manner = Manner { options, client_name: true, empty_databases: true, timeout: Duration::from_secs(1) };
+        let manner =
+            Manner { options, client_name: true, empty_databases: true, timeout: Duration::from_secs(1), keys: Arc::default() };
         Server::new(Target::found(Endpoint::Tcp("localhost".to_owned(), 6379)), manner)
     }
 

@@ -1,0 +1,190 @@
+//! What is asked about keys: sizes and values, counts, streams, groups of keys, scripts and search indexes. Off unless asked for.
+//!
+//! Keys named one by one are cheap and are read with each scrape ([`Keys::singles`]), beside it, on a connection of their own.
+//! All that has to search goes into a pass ([`pass`]) in the background, which a scrape starts when the last one is old enough
+//! and never waits for: it shows what the last pass found, and how old that is.
+
+mod findings;
+mod groups;
+mod link;
+mod lua_pattern;
+mod pass;
+mod scripts;
+mod search;
+mod sizes;
+mod streams;
+mod wanted;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+
+pub(super) use self::findings::Findings;
+use self::link::{Budget, Link};
+use self::pass::Report;
+pub(super) use self::wanted::{Wanted, flags};
+use super::connection::Failure;
+use super::target::Target;
+use super::worker::Manner;
+use crate::exposition::{Family, Samples};
+
+static AGE: Family = Family::gauge(
+    "redis_keys_check_age_seconds",
+    "Age of what the last complete pass over the keys found; +Inf before the first.",
+);
+static DURATION: Family = Family::gauge("redis_keys_check_duration_seconds", "Time that the last pass over the keys took.");
+static WAITED: Family = Family::gauge(
+    "redis_keys_check_round_trips_seconds",
+    "Time of it that was spent on waiting for the server; the rest was rest.",
+);
+static LOOKED_AT: Family = Family::gauge("redis_keys_check_keys", "Keys that the last pass looked at.");
+static LEFT_OFF: Family =
+    Family::gauge("redis_keys_check_left_off", "Keys that the last pass found and did not show, being too many.");
+static SUCCESS: Family = Family::gauge("redis_keys_check_success", "1 if the last pass over the keys met no error.");
+static FAILURE: Family = Family::gauge("redis_keys_check_failure", "1 for the reason why the last pass over the keys failed.");
+static GROUPS_DURATION: Family =
+    Family::gauge("redis_last_key_groups_scrape_duration_milliseconds", "Time that counting keys by group last took.");
+
+/// What a server told in this scrape that the next pass depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    /// Whether it is a master.
+    pub(super) master: bool,
+    /// How many databases it has.
+    pub(super) databases: u32,
+}
+
+/// The keys of one server.
+pub(super) struct Keys {
+    wanted: Arc<Wanted>,
+    target: Target,
+    manner: Manner,
+    /// For the keys that are read with each scrape.
+    link: Option<Link>,
+    facts: Option<Facts>,
+    pass: Option<JoinHandle<()>>,
+    started: Option<Instant>,
+    last: Arc<Mutex<Last>>,
+}
+
+/// The last pass, and the findings of the last complete one.
+#[derive(Default)]
+struct Last {
+    report: Option<Report>,
+    findings: Findings,
+    found: Option<Instant>,
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        if let Some(pass) = &self.pass {
+            pass.abort();
+        }
+    }
+}
+
+impl Keys {
+    /// `None` where nothing is wanted.
+    pub(super) fn new(wanted: &Arc<Wanted>, target: &Target, manner: &Manner) -> Option<Self> {
+        (!wanted.is_empty()).then(|| Keys {
+            wanted: wanted.clone(),
+            target: target.clone(),
+            manner: manner.clone(),
+            link: None,
+            facts: None,
+            pass: None,
+            started: None,
+            last: Arc::default(),
+        })
+    }
+
+    /// Reads the keys and streams that are named one by one into `out`: a few round trips, none where there are none.
+    pub(super) async fn singles(&mut self, out: &mut Findings) {
+        let wanted = self.wanted.clone();
+        if wanted.single_keys.is_empty() && wanted.single_streams.is_empty() || self.is_spared() {
+            return;
+        }
+        // Taken out: if the scrape's deadline cuts this off, half an answer stays in the connection.
+        let link = self.link.take().filter(|link| !link.is_closed());
+        let mut link = link.unwrap_or_else(|| Link::new(self.target.clone(), self.manner.clone(), None));
+        match pass::singles(&mut link, &wanted, out).await {
+            Ok(()) => self.link = Some(link),
+            Err(failure) => tracing::debug!(reason = %failure, "the keys named one by one were not read"),
+        }
+    }
+
+    /// Starts a pass if it is time for one.
+    pub(super) fn begin(&mut self, facts: Facts) {
+        self.facts = Some(facts);
+        let running = self.pass.as_ref().is_some_and(|pass| !pass.is_finished());
+        let early = self.started.is_some_and(|started| started.elapsed() < self.wanted.interval);
+        if running || early || !self.wanted.needs_pass() {
+            return;
+        }
+        self.started = Some(Instant::now());
+        let budget = Budget { share: self.wanted.share, keys: self.wanted.keys_per_second };
+        let mut link = Link::new(self.target.clone(), self.manner.clone(), Some(budget));
+        let (wanted, last, spared) = (self.wanted.clone(), self.last.clone(), self.is_spared());
+        self.pass = Some(tokio::spawn(async move {
+            let (report, findings) = pass::run(&mut link, &wanted, facts, spared).await;
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if report.complete {
+                (last.findings, last.found) = (findings, Some(Instant::now()));
+            }
+            last.report = Some(report);
+        }));
+    }
+
+    /// Whether keys are left alone because the server is a master, or may be one.
+    fn is_spared(&self) -> bool {
+        self.wanted.skip_master && self.facts.is_none_or(|facts| facts.master)
+    }
+
+    /// Writes what is known.
+    pub(super) fn emit(&self, singles: &Findings, out: &mut Samples) {
+        singles.emit(out);
+        if !self.wanted.needs_pass() {
+            return;
+        }
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.findings.emit(out);
+        out.family(&AGE).add([], last.found.map_or(f64::INFINITY, |found| found.elapsed().as_secs_f64()));
+        let Some(report) = &last.report else { return };
+        out.family(&DURATION).add([], report.duration.as_secs_f64());
+        out.family(&WAITED).add([], report.waited.as_secs_f64());
+        out.family(&LOOKED_AT).add([], report.looked_at);
+        out.family(&LEFT_OFF).add([], report.left_off);
+        out.family(&SUCCESS).add([], report.failure.is_none());
+        if let Some(reason) = report.failure {
+            out.family(&FAILURE).add([("reason", reason)], 1u8);
+        }
+    }
+
+    /// How long counting keys by group last took.
+    fn groups_duration(&self) -> Duration {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).report.as_ref().map_or(Duration::ZERO, |report| report.groups)
+    }
+}
+
+/// Writes how long counting keys by group last took: 0 where nobody asked for it, since dashboards expect it.
+pub(super) fn groups_duration(keys: Option<&Keys>, out: &mut Samples) {
+    let duration = keys.map_or(Duration::ZERO, Keys::groups_duration);
+    out.family(&GROUPS_DURATION).add([], (duration.as_secs_f64() * 1e3).floor());
+}
+
+/// The failure as one of a few words.
+fn reason(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Connect(..) => "connect",
+        Failure::Late(_) => "timeout",
+        Failure::Lost(..) => "lost",
+        Failure::TooLarge(_) => "too_large",
+        Failure::Nonsense(_) => "protocol",
+        Failure::Password(_) => "password",
+        Failure::Refused(words) if words.starts_with("NOPERM") => "noperm",
+        Failure::Refused(words) if words.starts_with("NOAUTH") || words.starts_with("WRONGPASS") => "auth",
+        Failure::Refused(words) if words.starts_with("LOADING") => "loading",
+        Failure::Refused(_) => "refused",
+    }
+}
