@@ -8,7 +8,7 @@ use crate::scrape::{Catalog, Scraper, Sources};
 use crate::settings::{Error, Flag, Settings};
 use crate::telemetry::Telemetry;
 use crate::web::{self, Server};
-use crate::{MODULES, cli, config, log, system, telemetry};
+use crate::{MODULES, cli, config, log, service, system, telemetry};
 
 /// Every flag there is, in the order of `--help`.
 pub fn flags() -> Vec<&'static Flag> {
@@ -59,7 +59,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
         let listeners = web::bind(&settings)?;
         let stop = stop().map_err(|error| io("signals", error))?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "stack-exporter starts");
-        server.serve(listeners, stop).await.map_err(|error| io("listener", error))
+        // The sockets are bound: whoever connects from here on is answered.
+        let manager = service::manager();
+        let served = server.serve(listeners, stop).await.map_err(|error| io("listener", error));
+        drop(manager);
+        served
     });
     // Whatever still blocks (a read from a hung mount) must not hold the process.
     runtime.shutdown_background();

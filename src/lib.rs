@@ -19,6 +19,7 @@
 //! | [`settings`], [`cli`], [`config`] | one table of flags becomes one `Settings` value |
 //! | [`web`] | listener, routes, bodies; knows pages, not collectors |
 //! | [`telemetry`], [`log`] | what the agent tells of itself |
+//! | [`service`] | what systemd is told: ready, alive, stopping |
 //! | [`agent`] | puts it all together |
 //!
 //! Imports point one way: `agent` and `web` to `scrape`, `scrape` to `exposition` and `system`; the parts to those three and to `settings`,
@@ -40,6 +41,7 @@ pub mod log;
 pub mod postgres;
 pub mod redis;
 pub mod scrape;
+pub mod service;
 pub mod settings;
 pub mod system;
 pub mod telemetry;
