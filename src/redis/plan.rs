@@ -73,6 +73,9 @@ impl Ask {
 #[derive(Debug)]
 pub(super) struct Known {
     run_id: String,
+    role: String,
+    /// Whether the address may mean another server by now: see [`Known::take_moved`].
+    moved: bool,
     since: Instant,
     /// The form of INFO that it answers.
     info: Ask,
@@ -115,11 +118,14 @@ impl Known {
     /// Takes in an answer to `ask`, which is INFO in one of its forms: what was known of another server is forgotten.
     pub(super) fn learn(known: &mut Option<Known>, ask: &Ask, info: &Info<'_>, now: Instant) {
         let run_id = info.get("run_id").unwrap_or_default();
-        if known.as_ref().is_some_and(|known| known.run_id != run_id || now.duration_since(known.since) > REFRESH) {
-            *known = None;
-        }
+        let role = info.get("role").unwrap_or_default();
+        let is_old = |known: &Known| known.run_id != run_id || now.duration_since(known.since) > REFRESH;
+        let moved = known.as_ref().is_some_and(|known| known.role != role || is_old(known));
+        known.take_if(|known| is_old(known));
         let known = known.get_or_insert_with(|| Known {
             run_id: run_id.to_owned(),
+            role: String::new(),
+            moved: false,
             since: now,
             info: ask.clone(),
             refused: Vec::new(),
@@ -131,6 +137,8 @@ impl Known {
             sentinel: false,
             masters: Vec::new(),
         });
+        role.clone_into(&mut known.role);
+        known.moved |= moved;
         known.sentinel = info.get("sentinel_masters").is_some();
         known.masters = if known.sentinel { sentinel::names(info).into_iter().map(str::to_owned).collect() } else { Vec::new() };
         // Valkey 9 has the lines of CLUSTER INFO in INFO.
@@ -140,6 +148,12 @@ impl Known {
             known.config = None;
         }
         known.config_calls = calls;
+    }
+
+    /// Whether to connect anew before the next scrape, said once. A name or a virtual address may lead to another server after a
+    /// failover, and the one that we are connected to need not close: we look again when its role changes, and now and then.
+    pub(super) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
     }
 
     /// Takes in any other answer. A command that the server does not know or does not allow is not sent again for a while:

@@ -77,7 +77,7 @@ impl Worker for Server {
         self.keys = keys;
         let result = read.unwrap_or_else(|_| Err(Failure::Late(self.target.endpoint.clone())));
         let error = result.as_ref().err().map(ToString::to_string);
-        if error.is_some() {
+        if self.known.as_mut().is_some_and(Known::take_moved) || error.is_some() {
             self.connection = None;
         }
         let mut out = Samples::with_common(self.target.labels.clone());
