@@ -27,7 +27,8 @@ const OF_THE_RUN: [&str; 2] = ["redis_exporter_", "redis_start_time_seconds"];
 
 /// Series by name and labels, with the value, and types by family; of what the replies determine.
 fn determined(page: &Exposition) -> (BTreeMap<String, f64>, BTreeMap<String, String>) {
-    let wanted = |name: &str| name.starts_with("redis_") && !OF_THE_RUN.iter().any(|prefix| name.starts_with(prefix));
+    let of_the_run = |name: &str| OF_THE_RUN.iter().any(|prefix| name.starts_with(prefix));
+    let wanted = |name: &str| name.starts_with("redis_") && !of_the_run(name) && !support::redis::is_beyond(name);
     let series = page.series.iter().filter(|series| wanted(&series.name));
     let series = series.map(|series| (format!("{}{:?}", series.name, series.labels), series.value)).collect();
     let types = page.types.iter().filter(|(name, _)| wanted(name)).map(|(name, kind)| (name.clone(), kind.clone())).collect();

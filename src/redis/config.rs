@@ -2,6 +2,7 @@
 
 use redis::Value;
 
+use super::beyond::Kept;
 use super::reply::{pairs, text};
 use crate::exposition::{Family, Samples};
 
@@ -40,6 +41,7 @@ pub(super) struct Config {
     pub(super) databases: Option<u32>,
     numbers: Vec<(usize, f64)>,
     limits: Vec<Limit>,
+    pub(super) kept: Kept,
 }
 
 /// Limits of one class of clients.
@@ -57,6 +59,7 @@ impl Config {
         let mut config = Config::default();
         for (name, value) in pairs(reply) {
             let Some(value) = text(value) else { continue };
+            config.kept.add(&name, &value);
             match &*name {
                 "databases" => config.databases = value.parse().ok(),
                 "client-output-buffer-limit" => config.limits = limits(&value),

@@ -2,8 +2,9 @@
 
 use redis::Value;
 
+use super::beyond::latency::Histogram;
 use super::commands::Command;
-use super::reply::{integer, list, pairs, text};
+use super::reply::{integer, list, text};
 use crate::exposition::{Family, Labels, Samples, from_i64};
 
 static HISTOGRAM: Family =
@@ -13,33 +14,44 @@ static SPIKE_TIME: Family =
 static SPIKE: Family =
     Family::gauge("redis_latency_spike_duration_seconds", "Duration of the latest latency spike of this kind (LATENCY LATEST).");
 
+static LONGEST: Family =
+    Family::gauge("redis_latency_spike_max_seconds", "Duration of the longest latency spike of this kind (LATENCY LATEST).");
+
 /// `[[event, time, milliseconds of the latest, milliseconds of the longest], …]`
 pub(super) fn spikes(reply: &Value, out: &mut Samples) {
     let spikes = || {
         list(reply).iter().filter_map(|spike| match list(spike) {
-            [event, time, latest, ..] => Some((text(event)?, integer(time)?, integer(latest)?)),
+            [event, time, latest, rest @ ..] => {
+                Some((text(event)?, integer(time)?, integer(latest)?, rest.first().and_then(integer)))
+            }
             _ => None,
         })
     };
-    for (event, time, _) in spikes() {
+    for (event, time, ..) in spikes() {
         out.family(&SPIKE_TIME).add([("event_name", &event)], time);
     }
-    for (event, _, milliseconds) in spikes() {
+    for (event, _, milliseconds, _) in spikes() {
         out.family(&SPIKE).add([("event_name", &event)], from_i64(milliseconds) / 1000.0);
+    }
+    for (event, .., longest) in spikes() {
+        if let Some(longest) = longest {
+            out.family(&LONGEST).add([("event_name", &event)], from_i64(longest) / 1000.0);
+        }
     }
 }
 
-/// `[command, [calls, N, histogram_usec, [microseconds, count, microseconds, count, …]], …]`, counts already cumulative.
+/// The histograms with the server's own buckets.
 ///
 /// The sum is that of INFO for the same command. As in redis_exporter, it is 0 for a name with other characters than letters,
 /// digits and `|`.
-pub(super) fn histograms(reply: &Value, commands: &[Command<'_>], out: &mut Samples) {
+pub(super) fn histograms<'a>(
+    histograms: impl Iterator<Item = (&'a str, &'a Histogram)>,
+    commands: &[Command<'_>],
+    out: &mut Samples,
+) {
     let (none, mut number, mut rows) = (Labels::new(), itoa::Buffer::new(), out.family(&HISTOGRAM));
-    for (name, details) in pairs(reply) {
-        let detail = |of: &str| pairs(details).find(|(key, _)| key == of).map(|(_, value)| value);
-        let (Some(calls), Some(buckets)) = (detail("calls").and_then(integer), detail("histogram_usec")) else { continue };
-        for bucket in list(buckets).chunks_exact(2) {
-            let [Value::Int(limit), Value::Int(count)] = bucket else { continue };
+    for (name, Histogram { calls, buckets }) in histograms {
+        for (limit, count) in buckets {
             let scientific;
             let limit = if *limit < 1_000_000 {
                 number.format(*limit)
@@ -47,11 +59,11 @@ pub(super) fn histograms(reply: &Value, commands: &[Command<'_>], out: &mut Samp
                 scientific = exponent(*limit);
                 &scientific
             };
-            rows.line("_bucket", &none, &[("cmd", &name), ("le", limit)], *count);
+            rows.line("_bucket", &none, &[("cmd", name), ("le", limit)], *count);
         }
-        rows.line("_bucket", &none, &[("cmd", &name), ("le", "+Inf")], calls);
-        rows.line("_sum", &none, &[("cmd", &name)], sum(&name, commands));
-        rows.line("_count", &none, &[("cmd", &name)], calls);
+        rows.line("_bucket", &none, &[("cmd", name), ("le", "+Inf")], *calls);
+        rows.line("_sum", &none, &[("cmd", name)], sum(name, commands));
+        rows.line("_count", &none, &[("cmd", name)], *calls);
     }
 }
 
@@ -96,7 +108,9 @@ mod tests {
     fn a_histogram_in_another_shape_is_skipped() {
         let reply = b"*4\r\n$1\r\na\r\n*2\r\n$5\r\ncalls\r\n:1\r\n$1\r\nb\r\n*4\r\n$5\r\ncalls\r\n:2\r\n$14\r\nhistogram_usec\r\n*3\r\n:1\r\n:2\r\n:4\r\n";
         let mut out = Samples::new();
-        histograms(&redis::parse_redis_value(reply).unwrap(), &[], &mut out);
+        let mut read = super::super::beyond::latency::Histograms::default();
+        read.read(&[], &redis::parse_redis_value(reply).unwrap());
+        read.emit(&[], &mut out);
         let page = String::from_utf8(crate::exposition::Page::new(vec![out]).to_vec()).unwrap();
         let lines: Vec<_> = page.lines().skip(2).collect();
         assert_eq!(

@@ -5,6 +5,7 @@
 //! What is parsed is bytes in, plain values out; a field that is not there gives no series, whatever the server's version.
 
 mod address;
+mod beyond;
 mod commands;
 mod config;
 mod connection;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use crate::scrape::{Module, Part, Source, Sources};
 use crate::settings::{Error, Flag, Settings};
+use crate::system::Roots;
 use plan::Options;
 use target::Target;
 use worker::{Manner, Server};
@@ -93,6 +95,7 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
         empty_databases: settings.switch(&EMPTY_DATABASES),
         timeout: settings.time(&TIMEOUT),
         keys: Arc::new(keys::Wanted::read(settings)?),
+        roots: Roots::of(settings),
     };
     let targets = targets(settings)?;
     let look = targets.is_empty() && !settings.is_given(&ADDR);

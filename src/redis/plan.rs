@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use redis::{Cmd, Value};
 
+use super::beyond::latency::Histograms;
 use super::config::Config;
 use super::info::{Info, item};
 use super::reply::{list, refusal};
@@ -30,9 +31,12 @@ pub(super) enum Ask {
     Config,
     ClusterInfo,
     LatencyLatest,
-    LatencyHistogram,
+    /// For these commands; none: for all.
+    LatencyHistogram(Vec<String>),
     SlowlogLength,
     SlowlogLast,
+    /// So many of the newest entries.
+    SlowlogNew(i64),
     /// Whether the server knows COMMANDLOG.
     CommandlogKnown,
     Commandlog(&'static str),
@@ -51,9 +55,10 @@ impl Ask {
             Ask::Config => &[options.config_command.as_deref().unwrap_or("CONFIG"), "GET", "*"],
             Ask::ClusterInfo => &["CLUSTER", "INFO"],
             Ask::LatencyLatest => &["LATENCY", "LATEST"],
-            Ask::LatencyHistogram => &["LATENCY", "HISTOGRAM"],
+            Ask::LatencyHistogram(_) => &["LATENCY", "HISTOGRAM"],
             Ask::SlowlogLength => &["SLOWLOG", "LEN"],
             Ask::SlowlogLast => &["SLOWLOG", "GET", "1"],
+            Ask::SlowlogNew(_) => &["SLOWLOG", "GET"],
             Ask::CommandlogKnown => &["COMMAND", "INFO", "COMMANDLOG"],
             Ask::Commandlog(log) => &["COMMANDLOG", "LEN", log],
             Ask::SentinelMasters => &["SENTINEL", "MASTERS"],
@@ -64,6 +69,11 @@ impl Ask {
         let mut command = Cmd::new();
         for word in words {
             command.arg(*word);
+        }
+        match self {
+            Ask::LatencyHistogram(names) => drop(command.arg(names)),
+            Ask::SlowlogNew(count) => drop(command.arg(*count)),
+            _ => {}
         }
         command
     }
@@ -85,6 +95,7 @@ pub(super) struct Known {
     config_calls: u64,
     config_read: bool,
     commandlog: Option<bool>,
+    pub(super) histograms: Histograms,
     cluster: bool,
     sentinel: bool,
     masters: Vec<String>,
@@ -102,7 +113,10 @@ pub(super) fn plan(known: Option<&Known>, options: &Options) -> Vec<Ask> {
     } else {
         asks.extend((known.config.is_none() && options.config_command.is_some()).then_some(Ask::Config));
         asks.extend(known.cluster.then_some(Ask::ClusterInfo));
-        asks.extend(options.latencies.then_some([Ask::LatencyLatest, Ask::LatencyHistogram]).into_iter().flatten());
+        if options.latencies {
+            asks.push(Ask::LatencyLatest);
+            asks.extend(known.histograms.wanted().map(Ask::LatencyHistogram));
+        }
         asks.extend([Ask::SlowlogLength, Ask::SlowlogLast]);
         match known.commandlog {
             None => asks.push(Ask::CommandlogKnown),
@@ -133,6 +147,7 @@ impl Known {
             config_calls: 0,
             config_read: false,
             commandlog: None,
+            histograms: Histograms::default(),
             cluster: false,
             sentinel: false,
             masters: Vec::new(),
@@ -148,6 +163,7 @@ impl Known {
             known.config = None;
         }
         known.config_calls = calls;
+        known.histograms.learn(info);
     }
 
     /// Whether to connect anew before the next scrape, said once. A name or a virtual address may lead to another server after a
@@ -160,7 +176,12 @@ impl Known {
     /// each try would count as an error in the server's own statistics.
     pub(super) fn note(&mut self, ask: &Ask, reply: &Value) {
         if let Some(words) = refusal(reply) {
-            if (words.starts_with("ERR ") && !sentinel::is_gone(&words)) || words.starts_with("NOPERM ") {
+            let final_word = (words.starts_with("ERR ") && !sentinel::is_gone(&words)) || words.starts_with("NOPERM ");
+            if let Ask::LatencyHistogram(names) = ask {
+                if final_word {
+                    self.histograms.refuse(names);
+                }
+            } else if final_word {
                 tracing::debug!(command = ?ask, reason = %words, "the server does not answer a command");
                 self.refused.push(ask.clone());
             }
@@ -171,6 +192,7 @@ impl Known {
                 self.config = Some(Config::parse(reply));
                 self.config_read = true;
             }
+            Ask::LatencyHistogram(names) => self.histograms.read(names, reply),
             Ask::CommandlogKnown => self.commandlog = Some(list(reply).iter().any(|command| !list(command).is_empty())),
             _ => {}
         }

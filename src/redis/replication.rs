@@ -66,7 +66,7 @@ fn replicas(info: &Info<'_>, out: &mut Samples) {
 
 /// What stands between `master_` and `host` in the names of each master's fields: nothing, and on KeyDB, which can have several,
 /// `1_`, `2_` and so on.
-fn masters<'a>(info: &Info<'a>) -> Vec<&'a str> {
+pub(super) fn masters<'a>(info: &Info<'a>) -> Vec<&'a str> {
     let names = info.with_prefix("master_").filter_map(|(name, _)| name.strip_suffix("host"));
     names.filter(|middle| middle.strip_suffix('_').unwrap_or(middle).bytes().all(|byte| byte.is_ascii_digit())).collect()
 }

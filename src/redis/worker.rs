@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use redis::{Cmd, Value};
 
+use super::beyond::Beyond;
 use super::connection::{Connection, Failure};
 use super::info::Info;
 use super::keys::{self, Facts, Findings, Keys, Wanted};
@@ -14,7 +15,7 @@ use super::target::Target;
 use super::{COLLECTOR, commands, fields, instance, keyspace, latency, replication, reply, sentinel, slowlog};
 use crate::exposition::Samples;
 use crate::scrape::{Job, Worker};
-use crate::system::Fault;
+use crate::system::{Fault, Roots};
 
 /// The most round trips of one scrape: INFO, INFO in its short form, what INFO told us to ask, and what that told us.
 const ROUNDS: usize = 4;
@@ -38,6 +39,8 @@ pub(super) struct Manner {
     pub(super) timeout: Duration,
     /// What is asked about keys.
     pub(super) keys: Arc<Wanted>,
+    /// Where the host's files are.
+    pub(super) roots: Roots,
 }
 
 /// Scrapes one server.
@@ -48,6 +51,7 @@ pub(super) struct Server {
     known: Option<Known>,
     keys: Option<Keys>,
     total: Total,
+    beyond: Beyond,
 }
 
 /// The answers of one scrape.
@@ -108,21 +112,27 @@ impl Worker for Server {
 impl Server {
     pub(super) fn new(target: Target, manner: Manner) -> Self {
         let keys = Keys::new(&manner.keys, &target, &manner);
-        Server { target, manner, connection: None, known: None, keys, total: Total::default() }
+        let beyond = Beyond::new(&target.endpoint, manner.roots.clone());
+        Server { target, manner, connection: None, known: None, keys, total: Total::default(), beyond }
     }
 
     /// Asks until all is known that is wanted: one round trip in steady state, a second one after something has changed.
     async fn read(&mut self, answers: &mut Answers, connect: &mut Duration) -> Result<(), Failure> {
+        self.beyond.begin(self.target.credentials().is_ok_and(|credentials| credentials.is_none()));
+        self.known.iter_mut().for_each(|known| known.histograms.begin());
         for _ in 0..ROUNDS {
             let mut asks = plan(self.known.as_ref(), &self.manner.options);
             if answers.info.is_none() && !answers.replies.is_empty() {
                 asks = vec![Ask::Info];
             }
+            asks.extend(self.beyond.asks());
             asks.retain(|ask| !answers.replies.iter().any(|(asked, _)| asked == ask));
             if asks.is_empty() {
                 return Ok(());
             }
+            let start = Instant::now();
             let replies = self.ask(&asks, connect).await?;
+            self.beyond.waited(start.elapsed());
             self.learn(asks.into_iter().zip(replies), answers)?;
         }
         Ok(())
@@ -133,6 +143,7 @@ impl Server {
         for (ask, reply) in latest {
             if !matches!(ask, Ask::InfoAll | Ask::Info) {
                 self.known.iter_mut().for_each(|known| known.note(&ask, &reply));
+                self.beyond.note(&ask, &reply);
                 answers.replies.push((ask, reply));
                 continue;
             }
@@ -144,7 +155,11 @@ impl Server {
             }
             answers.info = reply::into_text(reply).filter(|text| Info::is(text));
             match &answers.info {
-                Some(text) => Known::learn(&mut self.known, &ask, &Info::parse(text), Instant::now()),
+                Some(text) => {
+                    let info = Info::parse(text);
+                    Known::learn(&mut self.known, &ask, &info, Instant::now());
+                    self.beyond.look(&info);
+                }
                 None if ask == Ask::InfoAll => {}
                 None => return Err(Failure::Nonsense(self.target.endpoint.clone())),
             }
@@ -219,6 +234,10 @@ impl Server {
         if let Some(config) = config {
             config.emit(out);
         }
+        self.beyond.emit(&info, config.map(|config| &config.kept), out);
+        if let Some(known) = &self.known {
+            known.histograms.emit(&commands, out);
+        }
         for (ask, reply) in &answers.replies {
             match ask {
                 Ask::ClusterInfo => {
@@ -226,13 +245,13 @@ impl Server {
                     Info::parse(&text).fields().for_each(|(name, value)| fields::cluster(name, value, out));
                 }
                 Ask::LatencyLatest => latency::spikes(reply, out),
-                Ask::LatencyHistogram => latency::histograms(reply, &commands, out),
                 Ask::SlowlogLength => slowlog::length(reply, out),
                 Ask::SlowlogLast => slowlog::last(reply, out),
                 Ask::Commandlog(log) => slowlog::commandlog(log, reply, out),
                 Ask::SentinelMasters => sentinel::masters(reply, |master| peers(answers, master), out),
                 Ask::SentinelQuorum(master) => sentinel::quorum(master, reply, out),
-                Ask::InfoAll | Ask::Info | Ask::Config | Ask::CommandlogKnown => {}
+                Ask::InfoAll | Ask::Info | Ask::Config | Ask::CommandlogKnown | Ask::LatencyHistogram(_) | Ask::SlowlogNew(_) => {
+                }
                 Ask::SentinelPeers(_) | Ask::SentinelReplicas(_) => {}
             }
         }
@@ -266,8 +285,14 @@ mod tests {
 
     fn server() -> Server {
         let options = Options { config_command: Some("CONFIG".to_owned()), latencies: true };
-        let manner =
-            Manner { options, client_name: true, empty_databases: true, timeout: Duration::from_secs(1), keys: Arc::default() };
+        let manner = Manner {
+            options,
+            client_name: true,
+            empty_databases: true,
+            timeout: Duration::from_secs(1),
+            keys: Arc::default(),
+            roots: Roots::default(),
+        };
         Server::new(Target::found(Endpoint::Tcp("localhost".to_owned(), 6379)), manner)
     }
 
@@ -299,7 +324,8 @@ mod tests {
     }
 
     fn every_ask() -> Vec<Ask> {
-        let mut asks = vec![Ask::Config, Ask::ClusterInfo, Ask::LatencyLatest, Ask::LatencyHistogram, Ask::SlowlogLength];
+        let mut asks =
+            vec![Ask::Config, Ask::ClusterInfo, Ask::LatencyLatest, Ask::LatencyHistogram(Vec::new()), Ask::SlowlogLength];
         asks.extend([Ask::SlowlogLast, Ask::CommandlogKnown, Ask::SentinelMasters, Ask::Commandlog("slow")]);
         asks.extend([Ask::SentinelQuorum, Ask::SentinelPeers, Ask::SentinelReplicas].map(|ask| ask("get".to_owned())));
         asks

@@ -243,3 +243,48 @@ fn take_number(mark: u8, bytes: &[u8]) -> Option<(usize, &[u8])> {
     assert_eq!(bytes[0], mark, "not a command: {:?}", String::from_utf8_lossy(bytes));
     Some((std::str::from_utf8(&bytes[1..end]).unwrap().parse().unwrap(), &bytes[end + 2..]))
 }
+
+/// Families that redis_exporter does not have.
+pub const BEYOND: [&str; 35] = [
+    "redis_active_defrag_time_seconds_total",
+    "redis_aof_rewrite_consecutive_failures",
+    "redis_aof_rewrites_total",
+    "redis_audit_finding",
+    "redis_command_latency_seconds",
+    "redis_connected_slave_lag_bytes",
+    "redis_current_cow_size_bytes",
+    "redis_current_fork_progress_ratio",
+    "redis_db_keys_with_expiring_items",
+    "redis_forks_total",
+    "redis_io_thread_clients",
+    "redis_io_thread_reads_total",
+    "redis_io_thread_writes_total",
+    "redis_key_size_distribution",
+    "redis_latency_spike_max_seconds",
+    "redis_loading_eta_seconds",
+    "redis_loading_loaded_bytes",
+    "redis_loading_total_bytes",
+    "redis_master_failover_in_progress",
+    "redis_master_link_down_since_seconds",
+    "redis_master_sync_left_bytes",
+    "redis_master_sync_read_bytes",
+    "redis_memory_limit_bytes",
+    "redis_min_slaves_good_slaves",
+    "redis_rdb_last_save_age_seconds",
+    "redis_rss_overhead_bytes",
+    "redis_scrape_command_duration_seconds",
+    "redis_scrape_command_ok",
+    "redis_scrape_failure",
+    "redis_server_info",
+    "redis_slowlog_command_duration_seconds",
+    "redis_slowlog_entries_total",
+    "redis_slowlog_missed_total",
+    "redis_tls_cert_expires_seconds",
+    "redis_writes_blocked",
+];
+
+/// Whether a series is of such a family.
+pub fn is_beyond(name: &str) -> bool {
+    let base = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
+    BEYOND.contains(&name) || BEYOND.contains(&base)
+}

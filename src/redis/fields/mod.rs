@@ -3,6 +3,7 @@
 //! Types and units are redis_exporter's, odd ones included: gauges that only go up, counters without `_total`. A field that a
 //! server does not send gives no series, whatever the server's version.
 
+mod beyond;
 mod memory;
 mod persistence;
 mod server;
@@ -36,7 +37,7 @@ use fields;
 
 /// All tables by field.
 static INDEX: LazyLock<HashMap<&'static str, &'static Field>> = LazyLock::new(|| {
-    let tables = [server::FIELDS, memory::FIELDS, persistence::FIELDS, stats::FIELDS];
+    let tables = [server::FIELDS, memory::FIELDS, persistence::FIELDS, stats::FIELDS, beyond::FIELDS];
     tables.into_iter().flatten().map(|field| (field.name, field)).collect()
 });
 
@@ -75,7 +76,7 @@ mod tests {
 
     #[test]
     fn no_field_and_no_family_stands_twice() {
-        let tables = [server::FIELDS, memory::FIELDS, persistence::FIELDS, stats::FIELDS];
+        let tables = [server::FIELDS, memory::FIELDS, persistence::FIELDS, stats::FIELDS, beyond::FIELDS];
         let all: Vec<_> = tables.into_iter().flatten().collect();
         assert_eq!(INDEX.len(), all.len(), "a field stands twice");
         let families: std::collections::HashSet<_> = all.iter().map(|field| field.family.name).collect();

@@ -1,0 +1,123 @@
+//! The host of a local server: its memory, the limits of the server's process, and kernel settings that Redis is sensitive to.
+
+use std::path::{Path, PathBuf};
+
+use super::super::info::Info;
+use crate::system::Roots;
+
+/// The longest file that is read: none of them has more than a few kilobytes.
+const LONGEST: u64 = 64 * 1024;
+
+/// Names of server processes, by which a process id of INFO is known to mean the same process here: a server in a container
+/// tells the id that it has in there.
+const PROCESSES: [&str; 4] = ["redis", "valkey", "keydb", "dragonfly"];
+
+/// What the host's files say; `None` where they do not.
+#[derive(Debug, Default)]
+pub(super) struct Host {
+    /// Memory of the host in bytes.
+    pub(super) memory: Option<f64>,
+    /// The smallest memory limit of the server's cgroup and those above it, in bytes.
+    pub(super) cgroup: Option<f64>,
+    /// Open files that the server's process may have.
+    pub(super) files: Option<f64>,
+    /// Whether transparent huge pages are always on.
+    pub(super) huge_pages: Option<bool>,
+    /// vm.overcommit_memory
+    pub(super) overcommit: Option<f64>,
+    /// net.core.somaxconn
+    pub(super) somaxconn: Option<f64>,
+}
+
+impl Host {
+    pub(super) fn read(roots: &Roots, info: &Info<'_>) -> Self {
+        let number = |path: PathBuf| read(&path)?.trim().parse().ok();
+        let process = info.get("process_id").and_then(|id| id.parse::<u32>().ok()).map(|id| roots.proc(id.to_string()));
+        let is_server = |process: &PathBuf| {
+            read(&process.join("comm")).is_some_and(|comm| PROCESSES.iter().any(|name| comm.starts_with(name)))
+        };
+        let process = process.filter(is_server);
+        Host {
+            memory: read(&roots.proc("meminfo")).and_then(|text| meminfo(&text)),
+            cgroup: process.as_ref().and_then(|process| limit(roots, &read(&process.join("cgroup"))?)),
+            files: process.as_ref().and_then(|process| open_files(&read(&process.join("limits"))?)),
+            huge_pages: read(&roots.sys("kernel/mm/transparent_hugepage/enabled")).map(|text| text.contains("[always]")),
+            overcommit: number(roots.proc("sys/vm/overcommit_memory")),
+            somaxconn: number(roots.proc("sys/net/core/somaxconn")),
+        }
+    }
+}
+
+fn read(path: &Path) -> Option<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(path).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// `MemTotal:       24684092 kB`
+fn meminfo(text: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim_end().parse::<f64>().ok()? * 1024.0)
+}
+
+/// `Max open files            10032                10032                files`: the first number counts.
+fn open_files(text: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// `0::/system.slice/redis.service`, or with cgroup v1 `4:memory:/redis`
+///
+/// The smallest limit on the way up counts. A path that leaves the tree (a cgroup namespace gives `/../other`) is not followed.
+fn limit(roots: &Roots, text: &str) -> Option<f64> {
+    let find = |controller: &str| {
+        text.lines().find_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            let (controllers, path) = rest.split_once(':')?;
+            controllers.split(',').any(|own| own == controller).then_some(path)
+        })
+    };
+    let (top, path, file) = match find("memory") {
+        Some(path) => (roots.sys("fs/cgroup/memory"), path, "memory.limit_in_bytes"),
+        None => (roots.sys("fs/cgroup"), find("")?, "memory.max"),
+    };
+    let path = Path::new(path.trim_start_matches('/'));
+    if !path.components().all(|part| matches!(part, std::path::Component::Normal(_))) {
+        return None;
+    }
+    let limits = path.ancestors().filter_map(|path| read(&top.join(path).join(file))?.trim().parse::<f64>().ok());
+    // No limit is `max`, and with v1 a number near 2^63.
+    limits.filter(|limit| *limit < 1e18).reduce(f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_limit_on_the_way_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("proc/meminfo", "MemTotal:       1024 kB\nMemFree: 1 kB\n");
+        write("proc/7/comm", "redis-server\n");
+        write("proc/7/cgroup", "0::/system.slice/redis.service\n");
+        write("proc/7/limits", "Max open files            10032                10033                files     \n");
+        write("sys/fs/cgroup/system.slice/memory.max", "4096\n");
+        write("sys/fs/cgroup/system.slice/redis.service/memory.max", "max\n");
+        write("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
+        write("proc/sys/vm/overcommit_memory", "0\n");
+        write("proc/8/comm", "systemd\n");
+        write("proc/8/cgroup", "0::/system.slice\n");
+        let roots = Roots { proc: dir.path().join("proc"), sys: dir.path().join("sys"), ..Roots::default() };
+        let host = Host::read(&roots, &Info::parse("process_id:7\n"));
+        assert_eq!((host.memory, host.cgroup, host.files), (Some(1_048_576.0), Some(4096.0), Some(10_032.0)));
+        assert_eq!((host.huge_pages, host.overcommit, host.somaxconn), (Some(false), Some(0.0), None));
+        let other = Host::read(&roots, &Info::parse("process_id:8\n"));
+        assert_eq!((other.cgroup, other.memory), (None, Some(1_048_576.0)), "not the server's process");
+        assert_eq!(limit(&roots, "0::/../system.slice\n"), None);
+    }
+}
