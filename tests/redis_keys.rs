@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use support::exposition::Exposition;
-use support::redis::{Redis, Stub};
+use support::redis::{Answer, Redis, Stub};
 use support::{Agent, shared, signal, wait_for};
 
 /// An agent that watches one server, with `args`.
@@ -207,7 +207,7 @@ fn a_search_that_hangs_costs_no_scrape() {
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     assert_eq!(hung.value("redis_up", &[]), Some(0.0));
     wait_for("the reason", Duration::from_secs(30), || {
-        page(&agent).value("redis_keys_check_failure", &[("reason", "timeout")]) == Some(1.0)
+        page(&agent).value("redis_keys_check_failure", &[("of", "search"), ("reason", "timeout")]) == Some(1.0)
     });
     signal(redis.pid(), "CONT");
     wait_for("redis_up to be 1 again", Duration::from_secs(20), || page(&agent).value("redis_up", &[]) == Some(1.0));
@@ -259,7 +259,7 @@ fn scripts_and_a_server_without_search() {
         assert_eq!(page.value("redis_script_result", &[("filename", file)]), Some(result), "{file}");
     }
     assert_eq!(page.value("redis_up", &[]), Some(1.0));
-    assert_eq!(page.value("redis_keys_check_failure", &[("reason", "script")]), Some(1.0));
+    assert_eq!(page.value("redis_keys_check_failure", &[("of", "search"), ("reason", "script")]), Some(1.0));
     assert!(redis.send(&["EXISTS", "a"]).starts_with(":0"), "EVAL_RO must not write");
 }
 
@@ -272,4 +272,104 @@ fn masters_may_be_spared() {
     let page = searched(&agent);
     assert!(!page.series.iter().any(|series| ["redis_key_size", "redis_keys_count"].contains(&&*series.name)));
     assert_eq!(spent(&redis, "scan").0, 0.0);
+}
+
+#[test]
+fn least_rights() {
+    let redis = Redis::start(&[]);
+    fill(
+        &redis,
+        "redis.call('SET', 'text', 'x') redis.call('PFADD', 'uniq', 'a', 'b') redis.call('LPUSH', 'list', 1) redis.call('XADD', 'stream', '1-1', 'k', 'v')",
+    );
+    let may = "ACL SETUSER mon on >secret resetkeys resetchannels -@all +info +client|setname +config|get +latency|latest +latency|histogram \
+        +slowlog|len +slowlog|get +command|info +select +scan +type +memory|usage +strlen +llen +scard +zcard +hlen +xlen +pfcount +get +getrange \
+        +xinfo|stream +xinfo|groups +xinfo|consumers ~*";
+    assert!(redis.send(&may.split_ascii_whitespace().collect::<Vec<_>>()).starts_with("+OK"));
+    redis.send(&["ACL", "SETUSER", "info", "on", ">secret", "resetkeys", "-@all", "+info", "+type", "%R~list"]);
+    let login = |user: &'static str, more: &[&str]| {
+        let user = format!("--redis.user={user}");
+        watch(&redis.addr(), &[&[&user, "--redis.password=secret"][..], more].concat())
+    };
+    let agent = login(
+        "mon",
+        &[
+            "--redis.check-keys=*,db1=*",
+            "--redis.check-single-keys=list",
+            "--redis.check-single-streams=stream",
+            "--redis.check-key-groups=^(.)",
+            "--redis.count-keys=*",
+        ],
+    );
+    let page = searched(&agent);
+    assert_eq!(page.value("redis_keys_check_success", &[]), Some(1.0));
+    assert_eq!(page.value("redis_key_size", &[("db", "db0"), ("key", "uniq")]), Some(2.0));
+    assert_eq!(page.all("redis_key_size").count(), 4);
+    assert_eq!(redis.send(&["ACL", "LOG"]), "*0\r\n");
+
+    let agent = login("info", &["--redis.check-single-keys=list,text", "--redis.count-keys=*"]);
+    let page = searched(&agent);
+    for of in ["named", "search"] {
+        assert_eq!(page.value("redis_keys_check_failure", &[("of", of), ("reason", "noperm")]), Some(1.0), "{of}");
+    }
+    assert_eq!((page.value("redis_up", &[]), page.all("redis_keys_count").count()), (Some(1.0), 0));
+}
+
+#[test]
+fn keys_of_another_node_are_not_here() {
+    let info = std::fs::read(shared("fixtures/redis/redis-7.0/cluster-node/replies/info_all.resp")).unwrap();
+    let stub = Stub::start(move |command| match command {
+        "INFO ALL" => Answer::Send(info.clone()),
+        command if command.starts_with("TYPE") || command.starts_with("XINFO") => {
+            Answer::Send(b"-MOVED 866 127.0.0.1:7001\r\n".to_vec())
+        }
+        _ => Answer::Send(b"-ERR unknown\r\n".to_vec()),
+    });
+    let agent = watch(&stub.addr(), &["--redis.check-single-keys=a", "--redis.check-single-streams=b"]);
+    let page = page(&agent);
+    assert_eq!(page.value("redis_up", &[]), Some(1.0));
+    let ours = |name: &str| ["redis_key_", "redis_keys_check", "redis_stream_"].iter().any(|prefix| name.starts_with(prefix));
+    assert!(!page.series.iter().any(|series| ours(&series.name)));
+}
+
+/// Answers of wrong shapes to every command, in turn.
+#[test]
+fn answers_that_make_no_sense() {
+    let info = std::fs::read(shared("fixtures/redis/redis-7.0/standalone-busy/replies/info_all.resp")).unwrap();
+    let shapes = [
+        "*2\r\n$1\r\n7\r\n*1\r\n$1\r\na\r\n",
+        ":-1\r\n",
+        "*-1\r\n",
+        "+stream\r\n",
+        "*2\r\n*0\r\n:1\r\n",
+        "+string\r\n",
+        "*1\r\n*2\r\n$4\r\nname\r\n$2\r\n\u{e9}\r\n",
+        "$-1\r\n",
+    ];
+    let turn = std::sync::atomic::AtomicUsize::new(0);
+    let stub = Stub::start(move |command| match command {
+        "INFO ALL" => Answer::Send(info.clone()),
+        _ => {
+            let shape = shapes[turn.fetch_add(1, std::sync::atomic::Ordering::SeqCst) * 7 % 23 % shapes.len()];
+            Answer::Send(shape.as_bytes().to_vec())
+        }
+    });
+    let agent = watch(
+        &stub.addr(),
+        &[
+            "--redis.check-keys=*",
+            "--redis.check-streams=*",
+            "--redis.count-keys=*",
+            "--redis.check-key-groups=a",
+            "--redis.check-single-keys=a,b,c",
+            "--redis.check-single-streams=a,b,c",
+            "--redis.include-search-indexes-metrics",
+            "--redis.keys.server-percent=100",
+            "--redis.keys.per-second=100000000",
+            "--redis.keys.interval=1ms",
+        ],
+    );
+    for _ in 0..20 {
+        assert_eq!(page(&agent).value("redis_up", &[]), Some(1.0));
+    }
+    assert!(!agent.log().contains("panicked"), "{}", agent.log());
 }

@@ -88,7 +88,7 @@ impl Worker for Server {
         let up = self.write(&answers, &mut out);
         let facts = facts(&answers, self.databases());
         if let Some(keys) = &mut self.keys {
-            if let Some(facts) = facts {
+            if up {
                 keys.begin(facts);
             }
             keys.emit(&found, &mut out);

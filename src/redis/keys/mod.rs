@@ -42,7 +42,10 @@ static LOOKED_AT: Family = Family::gauge("redis_keys_check_keys", "Keys that the
 static LEFT_OFF: Family =
     Family::gauge("redis_keys_check_left_off", "Keys that the last pass found and did not show, being too many.");
 static SUCCESS: Family = Family::gauge("redis_keys_check_success", "1 if the last pass over the keys met no error.");
-static FAILURE: Family = Family::gauge("redis_keys_check_failure", "1 for the reason why the last pass over the keys failed.");
+static FAILURE: Family = Family::gauge(
+    "redis_keys_check_failure",
+    "1 for the reason why keys named one by one (named) or the last pass (search) could not be read.",
+);
 static GROUPS_DURATION: Family =
     Family::gauge("redis_last_key_groups_scrape_duration_milliseconds", "Time that counting keys by group last took.");
 
@@ -63,6 +66,9 @@ pub(super) struct Keys {
     /// For the keys that are read with each scrape.
     link: Option<Link>,
     facts: Option<Facts>,
+    keyless: bool,
+    /// Why some of the keys named one by one were not read in this scrape.
+    failure: Option<&'static str>,
     pass: Option<JoinHandle<()>>,
     started: Option<Instant>,
     last: Arc<Mutex<Last>>,
@@ -93,6 +99,8 @@ impl Keys {
             manner: manner.clone(),
             link: None,
             facts: None,
+            keyless: false,
+            failure: None,
             pass: None,
             started: None,
             last: Arc::default(),
@@ -102,21 +110,26 @@ impl Keys {
     /// Reads the keys and streams that are named one by one into `out`: a few round trips, none where there are none.
     pub(super) async fn singles(&mut self, out: &mut Findings) {
         let wanted = self.wanted.clone();
-        if wanted.single_keys.is_empty() && wanted.single_streams.is_empty() || self.is_spared() {
+        if wanted.single_keys.is_empty() && wanted.single_streams.is_empty() || self.keyless || self.is_spared() {
+            self.failure = None;
             return;
         }
         // Taken out: if the scrape's deadline cuts this off, half an answer stays in the connection.
         let link = self.link.take().filter(|link| !link.is_closed());
         let mut link = link.unwrap_or_else(|| Link::new(self.target.clone(), self.manner.clone(), None));
-        match pass::singles(&mut link, &wanted, out).await {
-            Ok(()) => self.link = Some(link),
-            Err(failure) => tracing::debug!(reason = %failure, "the keys named one by one were not read"),
-        }
+        // Stands if the scrape's deadline cuts this off.
+        self.failure = Some("timeout");
+        self.failure = match pass::singles(&mut link, &wanted, out).await {
+            Ok(failed) => failed,
+            Err(failure) => Some(reason(&failure)),
+        };
+        self.link = Some(link);
     }
 
-    /// Starts a pass if it is time for one.
-    pub(super) fn begin(&mut self, facts: Facts) {
-        self.facts = Some(facts);
+    /// Starts a pass if it is time for one. Without facts the server has no keys: it is a Sentinel.
+    pub(super) fn begin(&mut self, facts: Option<Facts>) {
+        (self.facts, self.keyless) = (facts, facts.is_none());
+        let Some(facts) = facts else { return };
         let running = self.pass.as_ref().is_some_and(|pass| !pass.is_finished());
         let early = self.started.is_some_and(|started| started.elapsed() < self.wanted.interval);
         if running || early || !self.wanted.needs_pass() {
@@ -144,6 +157,9 @@ impl Keys {
     /// Writes what is known.
     pub(super) fn emit(&self, singles: &Findings, out: &mut Samples) {
         singles.emit(out);
+        if let Some(reason) = self.failure {
+            out.family(&FAILURE).add([("of", "named"), ("reason", reason)], 1u8);
+        }
         if !self.wanted.needs_pass() {
             return;
         }
@@ -157,7 +173,7 @@ impl Keys {
         out.family(&LEFT_OFF).add([], report.left_off);
         out.family(&SUCCESS).add([], report.failure.is_none());
         if let Some(reason) = report.failure {
-            out.family(&FAILURE).add([("reason", reason)], 1u8);
+            out.family(&FAILURE).add([("of", "search"), ("reason", reason)], 1u8);
         }
     }
 

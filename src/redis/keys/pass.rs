@@ -54,29 +54,37 @@ pub(super) fn shown(name: &[u8]) -> Cow<'_, str> {
     crate::system::text::utf8(name)
 }
 
-/// Reads what is named one by one.
-pub(super) async fn singles(link: &mut Link, wanted: &Wanted, out: &mut Findings) -> Result<(), Failure> {
-    named(link, wanted, &wanted.single_keys, out).await?;
+/// Reads what is named one by one; why some of it was not read.
+pub(super) async fn singles(link: &mut Link, wanted: &Wanted, out: &mut Findings) -> Result<Option<&'static str>, Failure> {
+    let mut failed = None;
+    named(link, wanted, &wanted.single_keys, out, &mut failed).await?;
     for key in &wanted.single_streams {
-        heed(streams::read(link, key, wanted, out).await, &mut None)?;
+        heed(streams::read(link, key, wanted, out).await, &mut failed)?;
     }
-    Ok(())
+    Ok(failed)
 }
 
 /// Reads keys that the operator named: one that is not there is shown as empty.
-async fn named(link: &mut Link, wanted: &Wanted, keys: &[Key], out: &mut Findings) -> Result<(), Failure> {
+async fn named(
+    link: &mut Link,
+    wanted: &Wanted,
+    keys: &[Key],
+    out: &mut Findings,
+    failed: &mut Option<&'static str>,
+) -> Result<(), Failure> {
     for (database, names) in by_database(keys) {
         for names in names.chunks(AT_ONCE) {
-            heed(sizes::read(link, database, names, wanted.values, true, out).await, &mut None)?;
+            heed(sizes::read(link, database, names, wanted.values, true, out).await, failed)?;
         }
     }
     Ok(())
 }
 
-/// A server that refuses one thing may allow the next: remembered, and gone on. After any other failure it is no use.
+/// A server that refuses one thing may allow the next, and one stream may be too large where the next is not: remembered, and
+/// gone on. After any other failure it is no use.
 fn heed(result: Result<(), Failure>, failed: &mut Option<&'static str>) -> Result<(), Failure> {
     match result {
-        Err(failure @ Failure::Refused(_)) => {
+        Err(failure @ (Failure::Refused(_) | Failure::TooLarge(_))) => {
             *failed = Some(reason(&failure));
             Ok(())
         }
@@ -148,7 +156,7 @@ async fn keys(
     out: &mut Findings,
     failed: &mut Option<&'static str>,
 ) -> Result<(), Failure> {
-    heed(named(link, wanted, &wanted.more_keys, out).await, failed)?;
+    named(link, wanted, &wanted.more_keys, out, failed).await?;
     // What is read elsewhere, or was found by another pattern, is not shown twice.
     let mut met: HashSet<Key> = wanted.single_keys.iter().chain(&wanted.more_keys).cloned().collect();
     let limit = met.len() + SHOWN;
@@ -158,7 +166,7 @@ async fn keys(
             let fresh = fresh(names, pattern.database, limit, &mut met, tally);
             for names in fresh.chunks(AT_ONCE) {
                 let names: Vec<&[u8]> = names.iter().map(|key| &*key.name).collect();
-                sizes::read(link, pattern.database, &names, wanted.values, false, out).await?;
+                heed(sizes::read(link, pattern.database, &names, wanted.values, false, out).await, failed)?;
             }
         }
     }
@@ -171,7 +179,7 @@ async fn keys(
         let mut scan = Scan::new(pattern.database, Some(&pattern.name), wanted.batch);
         while let Some(names) = next(&mut scan, link, tally, failed).await? {
             for key in fresh(names, pattern.database, limit, &mut met, tally) {
-                streams::read(link, &key, wanted, out).await?;
+                heed(streams::read(link, &key, wanted, out).await, failed)?;
             }
         }
     }

@@ -4,7 +4,7 @@
 use redis::{Cmd, Value};
 
 use super::super::connection::Failure;
-use super::super::reply::{integer, text};
+use super::super::reply::{integer, refusal, text};
 use super::findings::Findings;
 use super::link::{Link, command};
 use super::pass::shown;
@@ -59,6 +59,7 @@ pub(super) async fn read(
 ) -> Result<(), Failure> {
     let commands = names.iter().flat_map(|name| [command(&[b"TYPE", name]), command(&[b"MEMORY", b"USAGE", name])]);
     let replies = link.ask(database, names.len(), commands.collect()).await?;
+    let refused = replies.iter().step_by(2).find_map(denial);
     let mut keys: Vec<_> = names.iter().zip(replies.chunks(2)).filter_map(|(name, replies)| known(name, replies)).collect();
 
     let size = |key: &Known<'_>| {
@@ -92,7 +93,12 @@ pub(super) async fn read(
     for key in &keys {
         emit(key, &Key::database(database), values, missing, out);
     }
-    Ok(())
+    refused.map_or(Ok(()), |words| Err(Failure::Refused(words)))
+}
+
+/// What the server said when it refused to tell of a key; nothing where the key lives on another node of the cluster.
+pub(super) fn denial(reply: &Value) -> Option<String> {
+    refusal(reply).filter(|words| !["MOVED ", "ASK ", "CLUSTERDOWN "].iter().any(|code| words.starts_with(code)))
 }
 
 /// The answers to TYPE and MEMORY USAGE; `None` where the key cannot be read (it lives on another node of the cluster).
@@ -143,8 +149,9 @@ fn emit(key: &Known<'_>, database: &str, values: bool, missing: bool, out: &mut 
     if let Some(memory) = key.memory {
         out.add(&MEMORY, &labels, from_i64(memory));
     }
-    // Its first bytes are not its value.
-    let value = key.value.as_deref().filter(|value| values && i64::try_from(value.len()).ok() == key.size);
+    // Its first bytes are not its value, and nor is a HyperLogLog that we may not count.
+    let value =
+        key.value.as_deref().filter(|value| values && i64::try_from(value.len()).ok() == key.size && !value.starts_with(MAGIC));
     match value.and_then(|value| std::str::from_utf8(value).ok()).filter(|value| !value.is_empty()) {
         None => {}
         Some(value) => match number(value) {

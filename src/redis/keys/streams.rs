@@ -7,6 +7,7 @@ use super::super::reply::{integer, list, pairs, refusal, text};
 use super::findings::Findings;
 use super::link::{Link, command};
 use super::pass::shown;
+use super::sizes::denial;
 use super::wanted::{Key, Wanted};
 use crate::exposition::{Family, from_i64};
 
@@ -60,6 +61,11 @@ pub(super) async fn read(link: &mut Link, key: &Key, wanted: &Wanted, out: &mut 
     let asks = [&b"STREAM"[..], b"GROUPS"].map(|what| command(&[b"XINFO", what, &key.name]));
     let replies = link.ask(key.database, 1, asks.into()).await?;
     let [stream, groups] = &replies[..] else { return Ok(()) };
+    if let Some(words) = denial(stream) {
+        // Not there, or not a stream, is an answer.
+        let is_answer = words.starts_with("ERR no such key") || words.starts_with("WRONGTYPE ");
+        return if is_answer { Ok(()) } else { Err(Failure::Refused(words)) };
+    }
     if refusal(stream).is_some() {
         return Ok(());
     }
