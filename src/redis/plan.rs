@@ -255,6 +255,19 @@ mod tests {
     }
 
     #[test]
+    fn the_address_is_followed_when_the_role_changes_and_now_and_then() {
+        let (mut known, start) = (None, Instant::now());
+        let mut moved = |text: &str, seconds| {
+            let now = start + Duration::from_secs(seconds);
+            Known::learn(&mut known, &Ask::InfoAll, &Info::parse(text), now);
+            known.as_mut().is_some_and(Known::take_moved)
+        };
+        assert!(!moved("run_id:a\nrole:master\n", 0) && !moved("run_id:a\nrole:master\n", 200));
+        assert!(moved("run_id:a\nrole:slave\n", 201) && !moved("run_id:a\nrole:slave\n", 202));
+        assert!(moved("run_id:a\nrole:slave\n", 301) && !moved("run_id:a\nrole:slave\n", 302));
+    }
+
+    #[test]
     fn our_own_reading_is_no_change_on_old_servers() {
         let mut known = None;
         learn(&mut known, "run_id:a\ncmdstat_info:calls=1,usec=1\n");
