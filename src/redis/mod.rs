@@ -17,24 +17,27 @@ mod keys;
 mod keyspace;
 mod latency;
 mod outcome;
+mod pages;
 mod plan;
+mod registry;
 mod replication;
 mod reply;
 mod sentinel;
 mod slowlog;
 mod target;
+mod topology;
 mod worker;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::scrape::{Module, Part, Source, Sources};
+use crate::scrape::{Module, Part, Sources};
 use crate::settings::{Error, Flag, Settings};
 use crate::system::Roots;
 use plan::Options;
 use target::Target;
-use worker::{Manner, Server};
+use worker::Manner;
 
 /// The part's one collector: what a scrape asks of a server is one round trip, so there is nothing to choose from.
 const COLLECTOR: &str = "redis";
@@ -76,6 +79,7 @@ fn flags() -> Vec<&'static Flag> {
     let mut flags =
         vec![&ADDR, &USER, &PASSWORD, &PASSWORD_FILE, &TIMEOUT, &CLIENT_NAME, &CONFIG_COMMAND, &EMPTY_DATABASES, &NO_LATENCIES];
     flags.extend(keys::flags());
+    flags.extend(pages::FLAGS);
     flags
 }
 
@@ -99,16 +103,13 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
     };
     let targets = targets(settings)?;
     let look = targets.is_empty() && !settings.is_given(&ADDR);
-    let sources = sources.clone();
-    let add = move |target: Target| {
-        let (name, labels) = (target.name.clone(), target.labels.clone());
-        let server = Server::new(target, manner.clone());
-        sources.add(Source::task(Part::Redis, &name, vec![COLLECTOR], server).with_labels(labels));
-    };
+    let registry = pages::serve(settings, sources, manner, &targets);
+    targets.iter().cloned().for_each(|target| registry.add(target));
+    pages::follow(settings, &registry, &targets);
     if look {
-        tokio::spawn(found::look(add));
-    } else {
-        targets.into_iter().for_each(add);
+        tokio::spawn(found::look(move |target| {
+            registry.meet(target);
+        }));
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! One server to watch: where it is, what it is called, and how to log in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::exposition::Labels;
 use crate::settings::{self, Error, Secret, Settings, mask};
 
 use super::address::{Address, Endpoint};
+use super::topology;
 use super::{ADDR, PASSWORD, PASSWORD_FILE, USER};
 
 /// A server to watch.
@@ -26,17 +27,44 @@ enum Password {
     Given(Secret),
     /// A file, and under which names the server may stand in it.
     File(PathBuf, Vec<String>),
+    /// As before, but a file that is no map holds nothing for the server.
+    Map(PathBuf, Vec<String>),
 }
 
 impl Target {
     /// A server found by itself. It gets no credentials: those are only for servers that the operator named.
     pub(super) fn found(endpoint: Endpoint) -> Self {
-        let name = match &endpoint {
-            Endpoint::Tcp(host, port) => format!("{host}:{port}"),
-            Endpoint::Unix(path) => path.display().to_string(),
-        };
+        let name = topology::name(&endpoint);
         let labels = Labels::of(&[("target", &name)]);
         Target { name, labels, endpoint, user: None, password: Password::None }
+    }
+
+    /// Another server of the same cluster: the same credentials are good for it.
+    pub(super) fn member(&self, endpoint: Endpoint) -> Self {
+        Target { user: self.user.clone(), password: self.password.clone(), ..Target::found(endpoint) }
+    }
+
+    /// A server that a Sentinel watches, with the credentials that the operator set for those.
+    pub(super) fn watched(endpoint: Endpoint, user: Option<&str>, file: Option<&Path>) -> Self {
+        let password = file.map_or(Password::None, |file| {
+            let keys = keys(&endpoint.to_string(), &endpoint, user);
+            Password::File(file.to_owned(), keys)
+        });
+        Target { user: user.map(str::to_owned), password, ..Target::found(endpoint) }
+    }
+
+    /// A server that a request names and the operator did not. A password in the address is left out, and of the password file
+    /// only a JSON map is used, which binds each password to one address.
+    pub(super) fn visited(text: &str, file: Option<&Path>) -> Result<Self, String> {
+        let Address { endpoint, user, .. } = Address::parse(text).map_err(|wrong| wrong.to_string())?;
+        if !matches!(endpoint, Endpoint::Tcp(..)) {
+            return Err("it is not a TCP address".to_owned());
+        }
+        let password = file.map_or(Password::None, |file| {
+            let keys = keys(&endpoint.to_string(), &endpoint, user.as_deref());
+            Password::Map(file.to_owned(), keys)
+        });
+        Ok(Target { user, password, labels: Labels::new(), ..Target::found(endpoint) })
     }
 
     /// The server of `--redis.addr` and its companions; `None` if the address is empty.
@@ -82,9 +110,12 @@ impl Target {
         let secret = match &self.password {
             Password::None => None,
             Password::Given(secret) => Some(secret.clone()),
-            Password::File(path, keys) => {
+            Password::File(path, keys) | Password::Map(path, keys) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|error| format!("cannot read the password file {}: {error}", path.display()))?;
+                if matches!(self.password, Password::Map(..)) && !is_map(&text) {
+                    return Ok(None);
+                }
                 from_file(&text, keys).map_err(|reason| format!("the password file {} {reason}", path.display()))?
             }
         };
@@ -92,9 +123,14 @@ impl Target {
     }
 }
 
+/// Whether a password file is redis_exporter's.
+fn is_map(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
 /// The first line of a password file; or, where it is redis_exporter's JSON map from URL to password, the entry under one of `keys`.
 fn from_file(text: &str, keys: &[String]) -> Result<Option<Secret>, &'static str> {
-    if !text.trim_start().starts_with('{') {
+    if !is_map(text) {
         return Ok(text.lines().next().filter(|line| !line.is_empty()).map(Secret::new));
     }
     let map: std::collections::HashMap<String, String> = serde_json::from_str(text).map_err(|_| "is not a JSON map of texts")?;

@@ -13,7 +13,7 @@ use super::outcome::{Outcome, Total};
 use super::plan::{Ask, Known, Options, plan};
 use super::target::Target;
 use super::{COLLECTOR, commands, fields, instance, keyspace, latency, replication, reply, sentinel, slowlog};
-use crate::exposition::Samples;
+use crate::exposition::{Labels, Samples};
 use crate::scrape::{Job, Worker};
 use crate::system::{Fault, Roots};
 
@@ -84,7 +84,8 @@ impl Worker for Server {
         if self.known.as_mut().is_some_and(Known::take_moved) || error.is_some() {
             self.connection = None;
         }
-        let mut out = Samples::with_common(self.target.labels.clone());
+        let labels = if job.is_plain() { Labels::new() } else { self.target.labels.clone() };
+        let mut out = Samples::with_common(labels);
         let up = self.write(&answers, &mut out);
         let facts = facts(&answers, self.databases());
         if let Some(keys) = &mut self.keys {

@@ -10,6 +10,7 @@
 mod collector;
 mod module;
 mod outcome;
+mod route;
 mod scraper;
 mod selection;
 mod source;
@@ -17,6 +18,7 @@ mod source;
 pub use collector::{Collector, Entry, New, Part};
 pub use module::{Catalog, Module};
 pub use outcome::Outcome;
+pub use route::{Answer, Route};
 pub use scraper::{Scraper, Sources};
 pub use selection::{Refusal, Selection};
 pub(crate) use source::panicked;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Part, Source};
-use crate::exposition::{Family, Samples};
+use crate::exposition::{Family, Labels, Samples};
 use crate::system::Fault;
 
 static DURATION: Family = Family::gauge("stack_exporter_collector_duration_seconds", "Time the collector took in this scrape.");
@@ -39,9 +39,9 @@ pub struct Outcome {
 /// The longest error text that becomes a label or a log line.
 const LONGEST: usize = 300;
 
-/// Writes the outcome metrics of `source`.
-pub(super) fn emit(source: &Source, outcomes: &[Outcome], out: &mut Samples) {
-    let exporters_own = match source.part {
+/// Writes the outcome metrics of a source of `part`, with its labels.
+pub(super) fn emit(part: Part, entity: &Labels, outcomes: &[Outcome], out: &mut Samples) {
+    let exporters_own = match part {
         Part::Host => Some((&NODE_DURATION, &NODE_SUCCESS)),
         Part::Postgres => Some((&PG_DURATION, &PG_SUCCESS)),
         // cAdvisor and redis_exporter have no such families; their parts write what they do have.
@@ -51,20 +51,20 @@ pub(super) fn emit(source: &Source, outcomes: &[Outcome], out: &mut Samples) {
         let (seconds, success) = (outcome.duration.as_secs_f64(), outcome.result.is_ok());
         // Absence is no failure of ours, but node_exporter says success 0 for both and alerts know it so.
         let fine = outcome.result.as_ref().err().is_none_or(Fault::is_absence);
-        let labels = [("part", source.part.name()), ("collector", outcome.collector)];
-        out.family(&DURATION).add_to(&source.labels, labels, seconds);
-        out.family(&SUCCESS).add_to(&source.labels, labels, fine);
+        let labels = [("part", part.name()), ("collector", outcome.collector)];
+        out.family(&DURATION).add_to(entity, labels, seconds);
+        out.family(&SUCCESS).add_to(entity, labels, fine);
         if matches!(outcome.result, Err(Fault::Down)) {
             // As with postgres_exporter: no outcome of a collector that could not even be tried.
             continue;
         }
         if let (false, Err(fault)) = (fine, &outcome.result) {
             let [part, collector] = labels;
-            out.family(&ERROR).add_to(&source.labels, [part, collector, ("error", &shortened(fault))], 1u8);
+            out.family(&ERROR).add_to(entity, [part, collector, ("error", &shortened(fault))], 1u8);
         }
         if let Some((duration_of, success_of)) = exporters_own {
-            out.family(duration_of).add_to(&source.labels, [("collector", outcome.collector)], seconds);
-            out.family(success_of).add_to(&source.labels, [("collector", outcome.collector)], success);
+            out.family(duration_of).add_to(entity, [("collector", outcome.collector)], seconds);
+            out.family(success_of).add_to(entity, [("collector", outcome.collector)], success);
         }
     }
 }

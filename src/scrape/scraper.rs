@@ -7,15 +7,19 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, WeakShared, join_all};
 
 use super::outcome::{self, Journal};
-use super::{Part, Selection, Source};
-use crate::exposition::{Family, Page, Samples};
+use super::{Part, Route, Selection, Source};
+use crate::exposition::{Family, Labels, Page, Samples};
 
 /// The sources there are, and what they must be warned of. Cheap to clone; parts add to it, also later when a database is found.
 #[derive(Clone, Default)]
 pub struct Sources {
     list: Arc<Mutex<Vec<Arc<Source>>>>,
     warnings: Arc<Mutex<Vec<Warning>>>,
+    routes: Arc<Mutex<Routes>>,
 }
+
+/// Who answers for which path.
+type Routes = Vec<(&'static str, Arc<Route>)>;
 
 /// Figures that are not what they seem.
 struct Warning {
@@ -55,6 +59,23 @@ impl Sources {
     /// Removes a source; its thread or task ends after the scrape it may be in.
     pub fn remove(&self, part: Part, name: &str) {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| known.part != part || known.name != name);
+    }
+
+    /// The source of `part` with this name.
+    pub fn get(&self, part: Part, name: &str) -> Option<Arc<Source>> {
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.iter().find(|known| known.part == part && known.name == name).cloned()
+    }
+
+    /// Lets `route` answer requests for `path`.
+    pub fn serve(&self, path: &'static str, route: Arc<Route>) {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner).push((path, route));
+    }
+
+    /// Who answers requests for `path`, if a part does.
+    pub fn route(&self, path: &str) -> Option<Arc<Route>> {
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.iter().find(|(known, _)| *known == path).map(|(_, route)| route.clone())
     }
 
     /// The sources as they are now.
@@ -123,15 +144,29 @@ impl Scraper {
         joined.await
     }
 
+    /// The page of one source alone, without the label `target`.
+    pub async fn page_of(self: &Arc<Self>, source: Arc<Source>, limit: Duration) -> Arc<Page> {
+        let (scraper, deadline) = (self.clone(), Instant::now() + limit);
+        // As above: the source is given back in order, even if the request goes away.
+        let task = tokio::spawn(async move {
+            let (samples, outcomes) = source.ask(&Selection::of(&[source.part]), deadline, true).await;
+            let mut own = Samples::new();
+            outcome::emit(source.part, &Labels::new(), &outcomes, &mut own);
+            scraper.journal.lock().unwrap_or_else(PoisonError::into_inner).note(&source, &outcomes);
+            Arc::new(Page::new(vec![samples, own]))
+        });
+        task.await.unwrap_or_default()
+    }
+
     async fn collect(&self, selection: Selection, deadline: Instant) -> Arc<Page> {
         let sources = self.sources.all();
-        let answers = join_all(sources.iter().map(|source| source.ask(&selection, deadline))).await;
+        let answers = join_all(sources.iter().map(|source| source.ask(&selection, deadline, false))).await;
         let mut own = Samples::new();
         let mut all = Vec::with_capacity(answers.len() + 1);
         {
             let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
             for (source, (samples, outcomes)) in sources.iter().zip(answers) {
-                outcome::emit(source, &outcomes, &mut own);
+                outcome::emit(source.part, &source.labels, &outcomes, &mut own);
                 journal.note(source, &outcomes);
                 all.push(samples);
             }

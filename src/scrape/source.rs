@@ -26,6 +26,7 @@ pub struct Job {
     part: Part,
     selection: Selection,
     deadline: Instant,
+    plain: bool,
     slot: Arc<Mutex<Slot>>,
     /// Dropped with the job, in this order: free for the next job first, then the scraper hears that all is done.
     _working: Working,
@@ -45,6 +46,11 @@ impl Job {
     /// Whether this scrape asks for `collector`.
     pub fn wants(&self, collector: &str) -> bool {
         self.selection.wants(self.part, collector)
+    }
+
+    /// Whether the page shows this source alone, so that the samples carry no label `target`.
+    pub fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// When the page leaves, done or not.
@@ -164,7 +170,8 @@ impl Source {
     }
 
     /// Asks for one scrape. Returns by the deadline with whatever was handed in, and an outcome for each collector asked for.
-    pub(super) async fn ask(&self, selection: &Selection, deadline: Instant) -> (Samples, Vec<Outcome>) {
+    /// `plain`: see [`Job::is_plain`].
+    pub(super) async fn ask(&self, selection: &Selection, deadline: Instant, plain: bool) -> (Samples, Vec<Outcome>) {
         let wanted = || self.collectors.iter().copied().filter(|name| selection.wants(self.part, name));
         if wanted().next().is_none() {
             return (Samples::new(), Vec::new());
@@ -173,7 +180,7 @@ impl Source {
         let slot = Arc::new(Mutex::new(Slot::default()));
         let waited = tokio::time::timeout_at(deadline.into(), async {
             let turn = self.turn.lock().await;
-            let done = self.post(selection, deadline, &slot);
+            let done = self.post(selection, deadline, plain, &slot);
             let sent = done.is_some();
             if let Some(done) = done {
                 let _ = done.await;
@@ -198,7 +205,13 @@ impl Source {
         (samples, outcomes)
     }
 
-    fn post(&self, selection: &Selection, deadline: Instant, slot: &Arc<Mutex<Slot>>) -> Option<oneshot::Receiver<()>> {
+    fn post(
+        &self,
+        selection: &Selection,
+        deadline: Instant,
+        plain: bool,
+        slot: &Arc<Mutex<Slot>>,
+    ) -> Option<oneshot::Receiver<()>> {
         if self.working.swap(true, Ordering::AcqRel) {
             return None;
         }
@@ -207,6 +220,7 @@ impl Source {
             part: self.part,
             selection: selection.clone(),
             deadline,
+            plain,
             slot: slot.clone(),
             _done: done,
             _working: Working(self.working.clone()),

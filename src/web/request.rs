@@ -18,6 +18,11 @@ pub(super) fn filters(query: &str) -> (Vec<String>, Vec<String>) {
     (collect, exclude)
 }
 
+/// All pairs of a query string.
+pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(query.as_bytes()).map(|(key, value)| (key.into_owned(), value.into_owned())).collect()
+}
+
 /// How long this scrape may take: the scraper's own limit less the margin, but never more than `longest`.
 pub(super) fn time(headers: &HeaderMap, longest: Duration, margin: Duration) -> Duration {
     let limit = headers

@@ -8,9 +8,10 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 
 use super::body::Reply;
 use super::{COMPRESSION, MARGIN, MAX_REQUESTS, ROUTE_PREFIX, TELEMETRY_PATH, TIMEOUT, request};
-use crate::scrape::{Catalog, Part, Scraper, Selection};
+use crate::exposition::Page;
+use crate::scrape::{Answer, Catalog, Part, Route, Scraper, Selection};
 use crate::settings::{Error, Settings};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{InFlight, Telemetry};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -97,15 +98,16 @@ impl Routes {
             refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refusal;
         }
+        let gzip = self.compression.wants(near) && request::takes_gzip(request.headers());
         match (self.parts_of(path), path) {
-            (Some(parts), _) => {
-                let gzip = self.compression.wants(near) && request::takes_gzip(request.headers());
-                self.scrape(&parts, request.uri().query().unwrap_or_default(), request.headers(), gzip).await
-            }
+            (Some(parts), _) => self.scrape(&parts, request.uri().query().unwrap_or_default(), request.headers(), gzip).await,
             (None, "/") => self.landing(),
             (None, "/-/healthy") => plain(StatusCode::OK, "healthy\n"),
             (None, "/-/ready") => plain(StatusCode::OK, "ready\n"),
-            (None, _) => plain(StatusCode::NOT_FOUND, "not found\n"),
+            (None, _) => match self.scraper.sources().route(path) {
+                Some(route) => self.of_part(&*route, &request, gzip).await,
+                None => plain(StatusCode::NOT_FOUND, "not found\n"),
+            },
         }
     }
 
@@ -119,12 +121,10 @@ impl Routes {
     }
 
     async fn scrape(&self, parts: &[Part], query: &str, headers: &HeaderMap, gzip: bool) -> Response<Reply> {
-        let in_flight = self.telemetry.begin();
-        if self.max_requests > 0 && u64::try_from(self.telemetry.in_flight()).unwrap_or(0) > self.max_requests {
-            self.telemetry.answered("503");
-            let text = format!("Limit of concurrent requests reached ({}), try again later.\n", self.max_requests);
-            return plain(StatusCode::SERVICE_UNAVAILABLE, text);
-        }
+        let in_flight = match self.enter() {
+            Ok(in_flight) => in_flight,
+            Err(refusal) => return *refusal,
+        };
         let (collect, exclude) = request::filters(query);
         let selection = match Selection::filtered(parts, collect, exclude, |name| self.catalog.state(name)) {
             Ok(selection) => selection,
@@ -135,14 +135,39 @@ impl Routes {
         };
         let page = self.scraper.scrape(selection, request::time(headers, self.timeout, self.margin)).await;
         self.telemetry.answered("200");
-        let mut response = Response::new(Reply::page(page, gzip, in_flight));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(EXPOSITION));
-        headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
-        if gzip {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        exposition(page, gzip, in_flight)
+    }
+
+    /// Answers a request for a path of a part's own.
+    async fn of_part<B>(&self, route: &Route, request: &Request<B>, gzip: bool) -> Response<Reply> {
+        let in_flight = match self.enter() {
+            Ok(in_flight) => in_flight,
+            Err(refusal) => return *refusal,
+        };
+        let (status, reply) = match route(request::pairs(request.uri().query().unwrap_or_default())).await {
+            Answer::Page(source) => {
+                let limit = request::time(request.headers(), self.timeout, self.margin);
+                let page = self.scraper.page_of(source, limit).await;
+                self.telemetry.answered("200");
+                return exposition(page, gzip, in_flight);
+            }
+            Answer::Json(text) => ("200", json(text)),
+            Answer::Refused(text) => ("400", plain(StatusCode::BAD_REQUEST, text)),
+            Answer::Failed(text) => ("500", plain(StatusCode::INTERNAL_SERVER_ERROR, text)),
+        };
+        self.telemetry.answered(status);
+        reply
+    }
+
+    /// Counts a request in, unless there are too many.
+    fn enter(&self) -> Result<InFlight, Box<Response<Reply>>> {
+        let in_flight = self.telemetry.begin();
+        if self.max_requests > 0 && u64::try_from(self.telemetry.in_flight()).unwrap_or(0) > self.max_requests {
+            self.telemetry.answered("503");
+            let text = format!("Limit of concurrent requests reached ({}), try again later.\n", self.max_requests);
+            return Err(Box::new(plain(StatusCode::SERVICE_UNAVAILABLE, text)));
         }
-        response
+        Ok(in_flight)
     }
 
     fn landing(&self) -> Response<Reply> {
@@ -162,6 +187,23 @@ impl Routes {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         response
     }
+}
+
+fn exposition(page: Arc<Page>, gzip: bool, in_flight: InFlight) -> Response<Reply> {
+    let mut response = Response::new(Reply::page(page, gzip, in_flight));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EXPOSITION));
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    if gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+fn json(text: String) -> Response<Reply> {
+    let mut response = Response::new(Reply::text(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 pub(super) fn plain(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Reply> {

@@ -12,7 +12,7 @@ use super::super::worker::Manner;
 
 /// What key work in the background may cost.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Budget {
+pub(in super::super) struct Budget {
     /// Share of its time that the server may spend on us, at most: the time of a round trip is counted as the server's.
     pub(super) share: f64,
     /// Keys a second, at most.
@@ -29,7 +29,7 @@ impl Budget {
 }
 
 /// A connection, or the wish for one.
-pub(super) struct Link {
+pub(in super::super) struct Link {
     target: Target,
     manner: Manner,
     budget: Option<Budget>,
@@ -40,7 +40,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(target: Target, manner: Manner, budget: Option<Budget>) -> Self {
+    pub(in super::super) fn new(target: Target, manner: Manner, budget: Option<Budget>) -> Self {
         Link { target, manner, budget, connection: None, database: 0, waited: Duration::ZERO }
     }
 
@@ -49,7 +49,7 @@ impl Link {
     }
 
     /// One round trip in `database`, dealing with `keys` keys; one reply for each command, errors among them.
-    pub(super) async fn ask(&mut self, database: u32, keys: usize, commands: Vec<Cmd>) -> Result<Vec<Value>, Failure> {
+    pub(in super::super) async fn ask(&mut self, database: u32, keys: usize, commands: Vec<Cmd>) -> Result<Vec<Value>, Failure> {
         let start = Instant::now();
         let result = tokio::time::timeout(self.manner.timeout, self.send(database, commands)).await;
         let took = start.elapsed();
@@ -100,7 +100,7 @@ impl Link {
 }
 
 /// A command of plain words.
-pub(super) fn command(words: &[&[u8]]) -> Cmd {
+pub(in super::super) fn command(words: &[&[u8]]) -> Cmd {
     let mut command = Cmd::new();
     for word in words {
         command.arg(*word);

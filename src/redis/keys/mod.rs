@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 pub(super) use self::findings::Findings;
-use self::link::{Budget, Link};
+use self::link::Budget;
+pub(super) use self::link::{Link, command};
 use self::pass::Report;
 pub(super) use self::wanted::{Wanted, flags};
 use super::connection::Failure;
