@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::sync::Arc;
 
-use crate::scrape::{Catalog, Scraper, Sources};
+use crate::scrape::{Catalog, Command, Scraper, Sources};
 use crate::settings::{Error, Flag, Settings};
 use crate::telemetry::Telemetry;
 use crate::web::{self, Server};
@@ -21,7 +21,10 @@ pub fn flags() -> Vec<&'static Flag> {
 /// What the command line, the environment and the file together say, or a text to print instead of running.
 pub fn settings(args: impl IntoIterator<Item = OsString>) -> Result<Result<Settings, String>, Error> {
     let (flags, mut settings) = (flags(), Settings::default());
-    if let cli::Asked::Print(text) = cli::read(&flags, args, &mut settings)? {
+    let commands: Vec<&Command> = MODULES.iter().flat_map(|module| module.commands).collect();
+    let described: Vec<_> = commands.iter().map(|command| (command.words, command.help)).collect();
+    let asked = cli::read(&flags, &described, args, &mut settings)?;
+    if let cli::Asked::Print(text) = asked {
         return Ok(Err(text));
     }
     config::read_environment(|name| std::env::var(name).ok(), &flags, &mut settings)?;
@@ -30,7 +33,15 @@ pub fn settings(args: impl IntoIterator<Item = OsString>) -> Result<Result<Setti
         let text = std::fs::read_to_string(&file).map_err(|error| Error::new(format!("{file}: {error}")))?;
         config::read_file(&file, &text, &flags, &mut settings)?;
     }
-    Ok(Ok(settings))
+    match asked {
+        cli::Asked::Command(words) => commands
+            .into_iter()
+            .filter(|command| command.words == words)
+            .map(|command| (command.text)(&settings))
+            .collect::<Result<String, Error>>()
+            .map(Err),
+        _ => Ok(Ok(settings)),
+    }
 }
 
 /// Runs until SIGTERM or SIGINT.

@@ -19,6 +19,8 @@ pub enum Asked {
     Run,
     /// Print this and exit: help, version, manual page or completion script.
     Print(String),
+    /// Do what this command, one of those given, is for.
+    Command(&'static str),
 }
 
 type Print = fn(Command, &mut Vec<u8>);
@@ -38,17 +40,24 @@ fn complete(shell: Shell, mut command: Command, out: &mut Vec<u8>) {
 }
 
 /// Reads `args` (the first is the program's name) into `settings`.
-pub fn read(flags: &[&'static Flag], args: impl IntoIterator<Item = OsString>, settings: &mut Settings) -> Result<Asked, Error> {
+///
+/// `commands` are the words of each command and what it is for.
+pub fn read(
+    flags: &[&'static Flag],
+    commands: &[(&'static str, &'static str)],
+    args: impl IntoIterator<Item = OsString>,
+    settings: &mut Settings,
+) -> Result<Asked, Error> {
     let mut expanded = Vec::new();
     expand(args.into_iter().collect(), 0, &mut expanded)?;
-    let matches = match command(flags).try_get_matches_from(expanded) {
+    let matches = match command(flags, commands).try_get_matches_from(expanded) {
         Ok(matches) => matches,
         Err(error) if !error.use_stderr() => return Ok(Asked::Print(error.to_string())),
         Err(error) => return Err(one_line(&error)),
     };
     if let Some((_, print)) = PRINTED.iter().find(|(name, _)| matches.get_flag(name)) {
         let mut text = Vec::new();
-        print(command(flags), &mut text);
+        print(command(flags, commands), &mut text);
         return Ok(Asked::Print(String::from_utf8_lossy(&text).into_owned()));
     }
     for flag in flags {
@@ -56,7 +65,13 @@ pub fn read(flags: &[&'static Flag], args: impl IntoIterator<Item = OsString>, s
             settings.set(flag, Origin::CommandLine, setting);
         }
     }
-    Ok(Asked::Run)
+    let words: Vec<&str> = matches.get_many::<String>(COMMAND).into_iter().flatten().map(String::as_str).collect();
+    let words = words.join(" ");
+    match commands.iter().find(|(name, _)| *name == words) {
+        Some((name, _)) => Ok(Asked::Command(name)),
+        None if words.is_empty() => Ok(Asked::Run),
+        None => Err(Error::new(format!("{words:?} is no command; see --help"))),
+    }
 }
 
 /// How deep files of arguments may name one another.
@@ -81,11 +96,18 @@ fn expand(args: Vec<OsString>, depth: usize, out: &mut Vec<OsString>) -> Result<
     Ok(())
 }
 
-fn command(flags: &[&'static Flag]) -> Command {
+/// The name under which the command's words are kept.
+const COMMAND: &str = "COMMAND";
+
+fn command(flags: &[&'static Flag], commands: &[(&'static str, &'static str)]) -> Command {
+    let commands: String = commands.iter().map(|(words, help)| format!("\n  {words:<12} {help}")).collect();
     let command = Command::new("stack-exporter")
         .version(env!("CARGO_PKG_VERSION"))
         .about(env!("CARGO_PKG_DESCRIPTION"))
-        .after_help("Every flag can also stand in the file of --config.file, its name cut at the dots.")
+        .after_help(format!(
+            "Commands, in place of running:{commands}\n\nEvery flag can also stand in the file of --config.file, its name cut at the dots."
+        ))
+        .arg(Arg::new(COMMAND).num_args(0..=2).hide(true))
         .disable_help_subcommand(true);
     let printed = |(name, _): &(&'static str, _)| Arg::new(*name).long(*name).action(ArgAction::SetTrue).hide(true);
     let command = command.args(PRINTED.iter().map(printed));
@@ -170,7 +192,7 @@ mod tests {
     fn run(args: &[&str]) -> Result<Settings, Error> {
         let mut settings = Settings::default();
         let args = std::iter::once("stack-exporter").chain(args.iter().copied()).map(OsString::from);
-        read(&FLAGS, args, &mut settings).map(|_| settings)
+        read(&FLAGS, &[("redis acl", "")], args, &mut settings).map(|_| settings)
     }
 
     #[test]
@@ -233,7 +255,7 @@ mod tests {
             ("--completion-script-zsh", "#compdef stack-exporter"),
         ] {
             let args = ["stack-exporter", flag].map(OsString::from);
-            let Asked::Print(text) = read(&FLAGS, args, &mut Settings::default()).unwrap() else { panic!("{flag} runs") };
+            let Asked::Print(text) = read(&FLAGS, &[], args, &mut Settings::default()).unwrap() else { panic!("{flag} runs") };
             let plain = text.replace("\\-", "-");
             assert!(plain.contains(sign) && plain.contains("path.procfs"), "{flag}: {text}");
         }

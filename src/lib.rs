@@ -17,6 +17,7 @@
 //! | [`scrape`] | what a collector and a source are; one scrape: selection, deadline, isolation, outcome metrics |
 //! | [`host`], [`containers`], [`postgres`], [`redis`] | the four parts, each known to the rest by its [`scrape::Module`] alone |
 //! | [`settings`], [`cli`], [`config`] | one table of flags becomes one `Settings` value |
+//! | [`tls`] | TLS to the servers that are asked |
 //! | [`web`] | listener, routes, bodies; knows pages, not collectors |
 //! | [`telemetry`], [`log`] | what the agent tells of itself |
 //! | [`service`] | what systemd is told: ready, alive, stopping |
@@ -45,6 +46,7 @@ pub mod service;
 pub mod settings;
 pub mod system;
 pub mod telemetry;
+pub mod tls;
 pub mod web;
 
 /// All parts, in the order of their flags and pages.

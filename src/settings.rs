@@ -5,11 +5,13 @@
 //! derived from the tables. Precedence: command line, environment, file, default.
 
 mod re2;
+mod target;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
+
+pub use target::{Target, Tls};
 
 /// Something that can be set.
 #[derive(Clone, Copy, Debug)]
@@ -154,25 +156,6 @@ pub enum Origin {
     Environment,
     /// The command line.
     CommandLine,
-}
-
-/// A PostgreSQL or Redis server named in the file's `postgres.targets` or `redis.targets`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    /// Value of the label `target`.
-    pub name: String,
-    /// Connection string or URL, without the password.
-    pub address: String,
-    /// User, where the address names none.
-    #[serde(default)]
-    pub user: Option<String>,
-    /// The password itself; better a file.
-    #[serde(default)]
-    pub password: Option<Secret>,
-    /// A file whose first line is the password.
-    #[serde(default)]
-    pub password_file: Option<PathBuf>,
 }
 
 /// A text that is never printed.

@@ -258,7 +258,7 @@ fn refused(args: &[&str], env: &[(&str, &str)]) -> String {
 #[test]
 fn a_wrong_address_is_one_line_without_its_password() {
     for (addr, want) in [
-        ("rediss://u:hunter2@cache:6379", "TLS"),
+        ("rediss://u:hunter2@cache:port", "port"),
         ("redis://:hunter2@cache:port", "port"),
         ("http://u:hunter2@cache", "scheme"),
         ("redis://a:6379,redis://b:6379", "redis.targets"),

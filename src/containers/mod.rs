@@ -31,6 +31,7 @@ pub static MODULE: Module = Module {
     enabled: Flag::switch("containers", true, "Collect `container_*` and `machine_*`."),
     flags,
     collectors,
+    commands: &[],
     start,
 };
 

@@ -105,8 +105,14 @@ use crate::settings::{Error, Flag, Settings};
 use crate::system::{Foreign, Roots, System, foreign};
 
 /// This part's line in the table of parts.
-pub static MODULE: Module =
-    Module { part: Part::Host, enabled: Flag::switch("host", true, "Collect `node_*`."), flags, collectors, start };
+pub static MODULE: Module = Module {
+    part: Part::Host,
+    enabled: Flag::switch("host", true, "Collect `node_*`."),
+    flags,
+    collectors,
+    commands: &[],
+    start,
+};
 
 /// What reads only what the kernel answers at once: one after the other on the thread `host`, as parallel reads of sysfs
 /// contend for the kernel's locks and gain nothing.

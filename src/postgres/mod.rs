@@ -27,8 +27,14 @@ use crate::settings::{Error, Flag, Settings};
 use crate::system::Roots;
 
 /// This part's line in the table of parts.
-pub static MODULE: Module =
-    Module { part: Part::Postgres, enabled: Flag::switch("postgres", true, "Collect `pg_*`."), flags, collectors, start };
+pub static MODULE: Module = Module {
+    part: Part::Postgres,
+    enabled: Flag::switch("postgres", true, "Collect `pg_*`."),
+    flags,
+    collectors,
+    commands: &[],
+    start,
+};
 
 fn flags() -> Vec<&'static Flag> {
     targets::FLAGS.into_iter().chain(ENTRIES.iter().map(|entry| &entry.enabled)).collect()

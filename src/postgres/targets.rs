@@ -46,6 +46,9 @@ pub(super) fn named(settings: &Settings) -> Result<Vec<Named>, Error> {
     let mut list = given(settings)?;
     for target in &settings.postgres_targets {
         let wrong = |reason: String| Error::new(format!("postgres.targets: {}: {reason}", target.name));
+        if target.tls.is_some() {
+            return Err(wrong("TLS to PostgreSQL is not supported yet".to_owned()));
+        }
         let mut dsn = Dsn::parse(&target.address).map_err(wrong)?;
         dsn.user = target.user.clone().or(dsn.user);
         dsn.password = target.password.clone().or(dsn.password);
@@ -186,7 +189,7 @@ mod tests {
             address: "host=db user=a".to_owned(),
             user: Some("b".to_owned()),
             password: Some(Secret::new("pw")),
-            password_file: None,
+            ..Target::default()
         };
         let mut settings = Settings::default();
         settings.postgres_targets.push(target("main"));

@@ -13,16 +13,30 @@ const PORT: u16 = 6379;
 pub(super) enum Endpoint {
     /// Host name or IP address (without brackets), and port.
     Tcp(String, u16),
+    /// The same, spoken to by TLS.
+    Tls(String, u16),
     /// Path of a socket.
     Unix(PathBuf),
+}
+
+impl Endpoint {
+    fn scheme(&self) -> &'static str {
+        match self {
+            Endpoint::Tcp(..) => "redis",
+            Endpoint::Tls(..) => "rediss",
+            Endpoint::Unix(_) => "unix",
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Endpoint::Tcp(host, port) if host.contains(':') => write!(f, "redis://[{host}]:{port}"),
-            Endpoint::Tcp(host, port) => write!(f, "redis://{host}:{port}"),
-            Endpoint::Unix(path) => write!(f, "unix://{}", path.display()),
+            Endpoint::Tcp(host, port) | Endpoint::Tls(host, port) if host.contains(':') => {
+                write!(f, "{}://[{host}]:{port}", self.scheme())
+            }
+            Endpoint::Tcp(host, port) | Endpoint::Tls(host, port) => write!(f, "{}://{host}:{port}", self.scheme()),
+            Endpoint::Unix(path) => write!(f, "{}://{}", self.scheme(), path.display()),
         }
     }
 }
@@ -38,9 +52,7 @@ pub(super) struct Address {
 /// Why a text is no address we can use. Holds nothing of the text, which may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Wrong {
-    #[error("TLS (rediss://, valkeys://) is not supported yet")]
-    Tls,
-    #[error("the scheme is none of redis://, valkey:// and unix://")]
+    #[error("the scheme is none of redis://, rediss://, valkey://, valkeys:// and unix://")]
     Scheme,
     #[error("one address is wanted; several servers go into the file, under redis.targets")]
     Several,
@@ -57,14 +69,15 @@ pub(super) enum Wrong {
 }
 
 impl Address {
-    /// `redis://[[user]:password@]host[:port][/database]`, `valkey://…`, `unix:///path`, `/path`, `host[:port]`.
+    /// `redis://[[user]:password@]host[:port][/database]`, `valkey://…`, `rediss://…` and `valkeys://…` for TLS, `unix:///path`, `/path`, `host[:port]`.
     ///
     /// The database is checked and otherwise ignored: what we ask a server does not depend on it.
     pub(super) fn parse(text: &str) -> Result<Self, Wrong> {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or((if text.starts_with('/') { "unix" } else { "redis" }, text));
         match scheme {
-            "redis" | "valkey" => Address::tcp(rest),
+            "redis" | "valkey" => Address::tcp(rest, Endpoint::Tcp),
+            "rediss" | "valkeys" => Address::tcp(rest, Endpoint::Tls),
             "unix" => {
                 let (user, password, path) = credentials(rest)?;
                 let path = path.split_once('?').map_or(path, |(path, _)| path);
@@ -73,12 +86,11 @@ impl Address {
                 }
                 Ok(Address { endpoint: Endpoint::Unix(path.into()), user, password })
             }
-            "rediss" | "valkeys" => Err(Wrong::Tls),
             _ => Err(Wrong::Scheme),
         }
     }
 
-    fn tcp(rest: &str) -> Result<Self, Wrong> {
+    fn tcp(rest: &str, endpoint: fn(String, u16) -> Endpoint) -> Result<Self, Wrong> {
         let (user, password, rest) = credentials(rest)?;
         if rest.contains(',') {
             return Err(Wrong::Several);
@@ -102,7 +114,7 @@ impl Address {
         if host.is_empty() || host.contains(char::is_whitespace) {
             return Err(Wrong::Host);
         }
-        Ok(Address { endpoint: Endpoint::Tcp(host.to_owned(), port), user, password })
+        Ok(Address { endpoint: endpoint(host.to_owned(), port), user, password })
     }
 }
 
@@ -139,7 +151,7 @@ mod tests {
 
     fn tcp(text: &str) -> (String, u16) {
         match Address::parse(text).unwrap().endpoint {
-            Endpoint::Tcp(host, port) => (host, port),
+            Endpoint::Tcp(host, port) | Endpoint::Tls(host, port) => (host, port),
             Endpoint::Unix(path) => panic!("{}", path.display()),
         }
     }
@@ -169,7 +181,6 @@ mod tests {
     #[test]
     fn what_is_no_address() {
         for (text, wrong) in [
-            ("rediss://cache", Wrong::Tls),
             ("http://cache", Wrong::Scheme),
             ("redis://a:1,redis://b:1", Wrong::Several),
             ("redis://", Wrong::Host),
@@ -193,8 +204,8 @@ mod tests {
         }
 
         #[test]
-        fn an_endpoint_reads_back(host in "[a-z0-9.-]{1,20}", port in 1u16..) {
-            let endpoint = Endpoint::Tcp(host, port);
+        fn an_endpoint_reads_back(host in "[a-z0-9.-]{1,20}", port in 1u16.., tls: bool) {
+            let endpoint = if tls { Endpoint::Tls(host, port) } else { Endpoint::Tcp(host, port) };
             proptest::prop_assert_eq!(Address::parse(&endpoint.to_string()).unwrap().endpoint, endpoint);
         }
     }

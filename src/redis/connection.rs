@@ -9,11 +9,13 @@ use std::task::{Context, Poll};
 use redis::aio::{AsyncStream, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, Value};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::task::JoinHandle;
 
 use super::address::Endpoint;
 use super::reply;
+use crate::settings::Tls;
+use crate::tls;
 
 /// The most that is read for one round trip. INFO ALL, LATENCY HISTOGRAM and CONFIG GET of a server that has seen all of its
 /// commands stay below 300 KiB; lists cost about 15 times their bytes in memory, so the bound is kept tight.
@@ -27,6 +29,10 @@ const FAREWELL: usize = 2048;
 pub(super) enum Failure {
     #[error("cannot connect to {0}: {1}")]
     Connect(Endpoint, io::Error),
+    #[error("cannot find the address of {0}: {1}")]
+    Resolve(Endpoint, io::Error),
+    #[error("no TLS with {0}: {1}")]
+    Tls(Endpoint, String),
     #[error("{0} gave no answer in time")]
     Late(Endpoint),
     #[error("lost the connection to {0}: {1}")]
@@ -40,6 +46,35 @@ pub(super) enum Failure {
     Refused(String),
     #[error("{0}")]
     Password(String),
+}
+
+impl Failure {
+    /// The cause as one of a few words: the label `reason`.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Failure::Connect(_, error) if error.kind() == io::ErrorKind::ConnectionRefused => "refused",
+            Failure::Connect(_, error) if error.kind() == io::ErrorKind::TimedOut => "timeout",
+            Failure::Late(_) => "timeout",
+            Failure::Resolve(..) => "dns",
+            Failure::Tls(..) => "tls",
+            Failure::Password(_) => "auth",
+            Failure::TooLarge(_) | Failure::Nonsense(_) => "protocol",
+            Failure::Refused(words) => refused(words),
+            Failure::Connect(..) | Failure::Lost(..) => "other",
+        }
+    }
+}
+
+/// `NOAUTH Authentication required.`, `WRONGPASS invalid username-password pair or user is disabled.`; before Redis 6
+/// `ERR invalid password`, and `ERR Client sent AUTH, but no password is set`.
+fn refused(words: &str) -> &'static str {
+    match words.split(' ').next() {
+        Some("NOPERM") => "noperm",
+        Some("NOAUTH" | "WRONGPASS") => "auth",
+        Some("LOADING") => "loading",
+        Some("ERR") if words.contains("invalid password") || words.contains("AUTH") => "auth",
+        _ => "other",
+    }
 }
 
 /// An open connection. Dropping it closes it.
@@ -86,17 +121,21 @@ impl Drop for Connection {
 
 impl Connection {
     /// Connects, and sends nothing yet: AUTH goes with the first commands, so that even the first scrape is one round trip.
-    pub(super) async fn open(endpoint: &Endpoint) -> Result<Self, Failure> {
-        let stream: io::Result<Pin<Box<dyn AsyncStream + Send>>> = match endpoint {
-            Endpoint::Tcp(host, port) => match TcpStream::connect((host.as_str(), *port)).await {
-                Ok(stream) => stream.set_nodelay(true).map(|()| Box::pin(stream) as _),
-                Err(error) => Err(error),
-            },
-            Endpoint::Unix(path) => UnixStream::connect(path).await.map(|stream| Box::pin(stream) as _),
+    pub(super) async fn open(endpoint: &Endpoint, tls: &Tls) -> Result<Self, Failure> {
+        let stream: Pin<Box<dyn AsyncStream + Send>> = match endpoint {
+            Endpoint::Tcp(host, port) => Box::pin(tcp(endpoint, host, *port).await?),
+            Endpoint::Tls(host, port) => {
+                let stream = tcp(endpoint, host, *port).await?;
+                Box::pin(tls::greet(stream, host, tls).await.map_err(|reason| Failure::Tls(endpoint.clone(), reason))?)
+            }
+            Endpoint::Unix(path) => {
+                let stream = UnixStream::connect(path).await;
+                Box::pin(stream.map_err(|error| Failure::Connect(endpoint.clone(), error))?)
+            }
         };
         let state = Arc::new(State::default());
         *state.first() = Some(Vec::new());
-        let stream = Bounded { stream: stream.map_err(|error| Failure::Connect(endpoint.clone(), error))?, state: state.clone() };
+        let stream = Bounded { stream, state: state.clone() };
         let silent = RedisConnectionInfo::default().set_skip_set_lib_name();
         // The scrape's deadline is the only timeout; the library's own half second would cut off a busy server.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
@@ -128,6 +167,13 @@ impl Connection {
             None => Failure::Nonsense(endpoint),
         }
     }
+}
+
+async fn tcp(endpoint: &Endpoint, host: &str, port: u16) -> Result<TcpStream, Failure> {
+    let addresses = lookup_host((host, port)).await.map_err(|error| Failure::Resolve(endpoint.clone(), error))?;
+    let addresses: Vec<_> = addresses.collect();
+    let connected = TcpStream::connect(&*addresses).await.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+    connected.map_err(|error| Failure::Connect(endpoint.clone(), error))
 }
 
 /// A stream that ends in an error when more was read than is left.

@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::info::Info;
 use super::reply;
 use super::target::Target;
+use crate::settings::Tls;
 
 /// Where servers usually listen, the most likely place first.
 const TCP: (&str, u16) = ("127.0.0.1", 6379);
@@ -70,7 +71,7 @@ fn is_new(met: &[Option<String>], identity: Option<&str>) -> bool {
 
 /// The run id of the server at `place`, empty-handed if it does not tell; `None` if nothing answers there as Redis does.
 async fn who(place: &Endpoint) -> Option<Option<String>> {
-    let mut connection = Connection::open(place).await.ok()?;
+    let mut connection = Connection::open(place, &Tls::default()).await.ok()?;
     let mut command = Cmd::new();
     command.arg(&["INFO", "server"]);
     let replies = connection.ask([command]).await.ok()?;

@@ -22,9 +22,11 @@ mod plan;
 mod registry;
 mod replication;
 mod reply;
+mod rights;
 mod sentinel;
 mod slowlog;
 mod target;
+mod tls;
 mod topology;
 mod worker;
 
@@ -32,7 +34,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::scrape::{Module, Part, Sources};
+use crate::scrape::{Command, Module, Part, Sources};
 use crate::settings::{Error, Flag, Settings};
 use crate::system::Roots;
 use plan::Options;
@@ -72,12 +74,28 @@ static NO_LATENCIES: Flag =
         .env("REDIS_EXPORTER_EXCLUDE_LATENCY_HISTOGRAM_METRICS");
 
 /// This part's line in the table of parts.
-pub static MODULE: Module =
-    Module { part: Part::Redis, enabled: Flag::switch("redis", true, "Collect `redis_*`."), flags, collectors, start };
+pub static MODULE: Module = Module {
+    part: Part::Redis,
+    enabled: Flag::switch("redis", true, "Collect `redis_*`."),
+    flags,
+    collectors,
+    commands: &[ACL],
+    start,
+};
+
+const ACL: Command = Command {
+    words: "redis acl",
+    help: "Print the ACL rules of a user who may ask just what these settings ask of Redis.",
+    text: |settings| {
+        let wanted = keys::Wanted::read(settings)?;
+        Ok(format!("{}\n", rights::acl(&options(settings), &wanted)))
+    },
+};
 
 fn flags() -> Vec<&'static Flag> {
     let mut flags =
         vec![&ADDR, &USER, &PASSWORD, &PASSWORD_FILE, &TIMEOUT, &CLIENT_NAME, &CONFIG_COMMAND, &EMPTY_DATABASES, &NO_LATENCIES];
+    flags.extend(tls::FLAGS);
     flags.extend(keys::flags());
     flags.extend(pages::FLAGS);
     flags
@@ -88,13 +106,8 @@ fn collectors(_settings: &Settings) -> Vec<(&'static str, bool)> {
 }
 
 fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
-    let config_command = settings.text(&CONFIG_COMMAND);
-    let options = Options {
-        config_command: Some(config_command).filter(|name| !name.is_empty() && name != "-"),
-        latencies: !settings.switch(&NO_LATENCIES),
-    };
     let manner = Manner {
-        options,
+        options: options(settings),
         client_name: settings.switch(&CLIENT_NAME),
         empty_databases: settings.switch(&EMPTY_DATABASES),
         timeout: settings.time(&TIMEOUT),
@@ -112,6 +125,14 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
         }));
     }
     Ok(())
+}
+
+fn options(settings: &Settings) -> Options {
+    let config_command = settings.text(&CONFIG_COMMAND);
+    Options {
+        config_command: Some(config_command).filter(|name| !name.is_empty() && name != "-"),
+        latencies: !settings.switch(&NO_LATENCIES),
+    }
 }
 
 /// The servers that the settings name: that of redis_exporter's own flags and variables, and those of the file's list.

@@ -10,6 +10,10 @@ static ERROR: Family = Family::gauge(
     "redis_exporter_last_scrape_error",
     "1 if the server could not be read in this scrape, with the reason as the label err.",
 );
+static FAILURE: Family = Family::gauge(
+    "redis_scrape_failure",
+    "1 for the reason why the server could not be read in this scrape: refused, timeout, dns, tls, auth, noperm, loading, protocol, other.",
+);
 static CONNECT: Family = Family::gauge(
     "redis_exporter_last_scrape_connect_time_seconds",
     "Time spent on connecting in this scrape; 0 when the kept connection was used.",
@@ -26,7 +30,8 @@ static REQUEST_ERRORS: Family =
 /// What became of one scrape of one server.
 pub(super) struct Outcome<'a> {
     pub(super) up: bool,
-    pub(super) error: Option<&'a str>,
+    /// What went wrong, and which kind of thing it is.
+    pub(super) error: Option<(&'a str, &'static str)>,
     pub(super) connect: Duration,
     pub(super) duration: Duration,
     pub(super) total: Total,
@@ -51,7 +56,10 @@ impl Outcome<'_> {
         out.family(&UP).add([], self.up);
         let build = [("version", env!("CARGO_PKG_VERSION")), ("commit_sha", ""), ("build_date", ""), ("golang_version", "")];
         out.family(&BUILD).add(build, 1u8);
-        out.family(&ERROR).add([("err", self.error.unwrap_or_default())], self.error.is_some());
+        out.family(&ERROR).add([("err", self.error.unwrap_or_default().0)], self.error.is_some());
+        if let Some((_, reason)) = self.error {
+            out.family(&FAILURE).add([("reason", reason)], 1u8);
+        }
         out.family(&CONNECT).add([], self.connect.as_secs_f64());
         out.family(&DURATION).add([], self.duration.as_secs_f64());
         out.family(&SCRAPES).add([], self.total.scrapes);

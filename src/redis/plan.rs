@@ -47,34 +47,43 @@ pub(super) enum Ask {
 }
 
 impl Ask {
-    /// The command as it is sent.
-    pub(super) fn command(&self, options: &Options) -> Cmd {
-        let words: &[&str] = match self {
-            Ask::InfoAll => &["INFO", "ALL"],
-            Ask::Info => &["INFO"],
-            Ask::Config => &[options.config_command.as_deref().unwrap_or("CONFIG"), "GET", "*"],
+    /// Its name: `INFO`, `SLOWLOG LEN`.
+    pub(super) fn words(&self) -> &'static [&'static str] {
+        match self {
+            Ask::InfoAll | Ask::Info => &["INFO"],
+            Ask::Config => &["CONFIG", "GET"],
             Ask::ClusterInfo => &["CLUSTER", "INFO"],
             Ask::LatencyLatest => &["LATENCY", "LATEST"],
             Ask::LatencyHistogram(_) => &["LATENCY", "HISTOGRAM"],
             Ask::SlowlogLength => &["SLOWLOG", "LEN"],
-            Ask::SlowlogLast => &["SLOWLOG", "GET", "1"],
-            Ask::SlowlogNew(_) => &["SLOWLOG", "GET"],
-            Ask::CommandlogKnown => &["COMMAND", "INFO", "COMMANDLOG"],
-            Ask::Commandlog(log) => &["COMMANDLOG", "LEN", log],
+            Ask::SlowlogLast | Ask::SlowlogNew(_) => &["SLOWLOG", "GET"],
+            Ask::CommandlogKnown => &["COMMAND", "INFO"],
+            Ask::Commandlog(_) => &["COMMANDLOG", "LEN"],
             Ask::SentinelMasters => &["SENTINEL", "MASTERS"],
-            Ask::SentinelQuorum(master) => &["SENTINEL", "CKQUORUM", master],
-            Ask::SentinelPeers(master) => &["SENTINEL", "SENTINELS", master],
-            Ask::SentinelReplicas(master) => &["SENTINEL", "SLAVES", master],
-        };
+            Ask::SentinelQuorum(_) => &["SENTINEL", "CKQUORUM"],
+            Ask::SentinelPeers(_) => &["SENTINEL", "SENTINELS"],
+            Ask::SentinelReplicas(_) => &["SENTINEL", "SLAVES"],
+        }
+    }
+
+    /// The command as it is sent.
+    pub(super) fn command(&self, options: &Options) -> Cmd {
         let mut command = Cmd::new();
-        for word in words {
-            command.arg(*word);
+        match (self, &options.config_command) {
+            (Ask::Config, Some(renamed)) => drop(command.arg(renamed).arg("GET")),
+            _ => drop(command.arg(self.words())),
         }
         match self {
-            Ask::LatencyHistogram(names) => drop(command.arg(names)),
-            Ask::SlowlogNew(count) => drop(command.arg(*count)),
-            _ => {}
-        }
+            Ask::InfoAll => command.arg("ALL"),
+            Ask::Config => command.arg("*"),
+            Ask::LatencyHistogram(names) => command.arg(names),
+            Ask::SlowlogLast => command.arg("1"),
+            Ask::SlowlogNew(count) => command.arg(*count),
+            Ask::CommandlogKnown => command.arg("COMMANDLOG"),
+            Ask::Commandlog(log) => command.arg(log),
+            Ask::SentinelQuorum(master) | Ask::SentinelPeers(master) | Ask::SentinelReplicas(master) => command.arg(master),
+            _ => &mut command,
+        };
         command
     }
 }
@@ -89,7 +98,7 @@ pub(super) struct Known {
     since: Instant,
     /// The form of INFO that it answers.
     info: Ask,
-    refused: Vec<Ask>,
+    pub(super) refused: Vec<Ask>,
     pub(super) config: Option<Config>,
     /// [`config_calls`] of the last INFO, and whether CONFIG GET was sent after it.
     config_calls: u64,

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::exposition::Labels;
-use crate::settings::{self, Error, Secret, Settings, mask};
+use crate::settings::{self, Error, Secret, Settings, Tls, mask};
 
 use super::address::{Address, Endpoint};
-use super::topology;
-use super::{ADDR, PASSWORD, PASSWORD_FILE, USER};
+use super::{ADDR, PASSWORD, PASSWORD_FILE, USER, tls, topology};
 
 /// A server to watch.
 #[derive(Clone, Debug)]
@@ -17,6 +16,7 @@ pub(super) struct Target {
     /// `target="…"`, or none for the one that redis_exporter's own settings give.
     pub(super) labels: Labels,
     pub(super) endpoint: Endpoint,
+    pub(super) tls: Tls,
     user: Option<String>,
     password: Password,
 }
@@ -36,12 +36,17 @@ impl Target {
     pub(super) fn found(endpoint: Endpoint) -> Self {
         let name = topology::name(&endpoint);
         let labels = Labels::of(&[("target", &name)]);
-        Target { name, labels, endpoint, user: None, password: Password::None }
+        Target { name, labels, endpoint, tls: Tls::default(), user: None, password: Password::None }
     }
 
-    /// Another server of the same cluster: the same credentials are good for it.
+    /// Another server of the same cluster: the same credentials are good for it, and it speaks TLS if this one does.
     pub(super) fn member(&self, endpoint: Endpoint) -> Self {
-        Target { user: self.user.clone(), password: self.password.clone(), ..Target::found(endpoint) }
+        let endpoint = match (&self.endpoint, endpoint) {
+            (Endpoint::Tls(..), Endpoint::Tcp(host, port)) => Endpoint::Tls(host, port),
+            (_, endpoint) => endpoint,
+        };
+        let (tls, user, password) = (self.tls.clone(), self.user.clone(), self.password.clone());
+        Target { tls, user, password, ..Target::found(endpoint) }
     }
 
     /// A server that a Sentinel watches, with the credentials that the operator set for those.
@@ -57,7 +62,7 @@ impl Target {
     /// only a JSON map is used, which binds each password to one address.
     pub(super) fn visited(text: &str, file: Option<&Path>) -> Result<Self, String> {
         let Address { endpoint, user, .. } = Address::parse(text).map_err(|wrong| wrong.to_string())?;
-        if !matches!(endpoint, Endpoint::Tcp(..)) {
+        if matches!(endpoint, Endpoint::Unix(_)) {
             return Err("it is not a TCP address".to_owned());
         }
         let password = file.map_or(Password::None, |file| {
@@ -80,6 +85,7 @@ impl Target {
             user: filled(&USER),
             password: filled(&PASSWORD).map(Secret::new),
             password_file: filled(&PASSWORD_FILE).map(PathBuf::from),
+            tls: Some(tls::given(settings)),
         };
         let target = Target::of(&target, Labels::new()).map_err(|reason| Error::new(format!("redis.addr: {reason}")))?;
         Ok(Some(Target { name: target.endpoint.to_string(), ..target }))
@@ -100,7 +106,13 @@ impl Target {
             (None, Some(file)) => Password::File(file.clone(), keys(&target.address, &address.endpoint, user.as_deref())),
             (None, None) => Password::None,
         };
-        let target = Target { name: target.name.clone(), labels, endpoint: address.endpoint, user, password };
+        let tls = target.tls.clone().unwrap_or_default();
+        if let Endpoint::Tls(..) = address.endpoint {
+            crate::tls::config(&tls)?;
+        } else if target.tls.as_ref().is_some_and(|tls| *tls != Tls::default()) && !labels.is_empty() {
+            return Err("there are settings of TLS, but TLS is spoken to rediss:// and valkeys:// only".to_owned());
+        }
+        let target = Target { name: target.name.clone(), labels, endpoint: address.endpoint, tls, user, password };
         target.credentials()?;
         Ok(target)
     }
@@ -169,13 +181,7 @@ mod tests {
 
     #[test]
     fn a_wrong_target_is_told_without_its_password() {
-        let target = settings::Target {
-            name: "cache".into(),
-            address: "redis://:hunter2@cache:x".into(),
-            user: None,
-            password: None,
-            password_file: None,
-        };
+        let target = settings::Target { name: "cache".into(), address: "redis://:hunter2@cache:x".into(), ..Default::default() };
         let error = Target::listed(&target).unwrap_err().to_string();
         assert!(error.contains("\"cache\"") && error.contains("port") && !error.contains("hunter2"), "{error}");
     }

@@ -166,7 +166,7 @@ fn place(server: &Value) -> Option<Endpoint> {
 /// The name of a server that has none: `host:port`.
 pub(super) fn name(endpoint: &Endpoint) -> String {
     match endpoint {
-        Endpoint::Tcp(host, port) => format!("{host}:{port}"),
+        Endpoint::Tcp(host, port) | Endpoint::Tls(host, port) => format!("{host}:{port}"),
         Endpoint::Unix(path) => path.display().to_string(),
     }
 }

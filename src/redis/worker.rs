@@ -12,7 +12,7 @@ use super::keys::{self, Facts, Findings, Keys, Wanted};
 use super::outcome::{Outcome, Total};
 use super::plan::{Ask, Known, Options, plan};
 use super::target::Target;
-use super::{COLLECTOR, commands, fields, instance, keyspace, latency, replication, reply, sentinel, slowlog};
+use super::{COLLECTOR, commands, fields, instance, keyspace, latency, replication, reply, rights, sentinel, slowlog};
 use crate::exposition::{Labels, Samples};
 use crate::scrape::{Job, Worker};
 use crate::system::{Fault, Roots};
@@ -80,7 +80,7 @@ impl Worker for Server {
         let (read, _) = tokio::join!(read, tokio::time::timeout(limit, singles));
         self.keys = keys;
         let result = read.unwrap_or_else(|_| Err(Failure::Late(self.target.endpoint.clone())));
-        let error = result.as_ref().err().map(ToString::to_string);
+        let error = result.err().map(|failure| (failure.to_string(), failure.reason()));
         if self.known.as_mut().is_some_and(Known::take_moved) || error.is_some() {
             self.connection = None;
         }
@@ -99,8 +99,9 @@ impl Worker for Server {
         }
         let duration = start.elapsed();
         self.total.add(duration);
-        Outcome { up, error: error.as_deref(), connect, duration, total: self.total }.emit(&mut out);
-        job.hand_in(COLLECTOR, duration, error.map_or(Ok(()), |error| Err(Fault::Remote(error))), &mut out);
+        let told = error.as_ref().map(|(text, reason)| (text.as_str(), *reason));
+        Outcome { up, error: told, connect, duration, total: self.total }.emit(&mut out);
+        job.hand_in(COLLECTOR, duration, error.map_or(Ok(()), |(text, _)| Err(Fault::Remote(text))), &mut out);
     }
 
     fn reset(&mut self) {
@@ -180,7 +181,7 @@ impl Server {
             }
         }
         let start = Instant::now();
-        let connection = Connection::open(&self.target.endpoint).await;
+        let connection = Connection::open(&self.target.endpoint, &self.target.tls).await;
         *connect += start.elapsed();
         let connection = self.connection.insert(connection?);
         let credentials = self.target.credentials().map_err(Failure::Password)?;
@@ -239,6 +240,7 @@ impl Server {
         if let Some(known) = &self.known {
             known.histograms.emit(&commands, out);
         }
+        rights::emit(self.known.as_ref(), &answers.replies, out);
         for (ask, reply) in &answers.replies {
             match ask {
                 Ask::ClusterInfo => {

@@ -16,7 +16,7 @@ mod selection;
 mod source;
 
 pub use collector::{Collector, Entry, New, Part};
-pub use module::{Catalog, Module};
+pub use module::{Catalog, Command, Module};
 pub use outcome::Outcome;
 pub use route::{Answer, Route};
 pub use scraper::{Scraper, Sources};

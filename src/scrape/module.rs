@@ -5,6 +5,16 @@ use std::collections::HashMap;
 use super::{Part, Sources};
 use crate::settings::{Error, Flag, Settings};
 
+/// What the program does instead of running: `stack-exporter redis acl`.
+pub struct Command {
+    /// Its words: `redis acl`.
+    pub words: &'static str,
+    /// One line for `--help`.
+    pub help: &'static str,
+    /// The text to print, for these settings.
+    pub text: fn(&Settings) -> Result<String, Error>,
+}
+
 /// A part of the program.
 pub struct Module {
     /// Which one.
@@ -15,6 +25,8 @@ pub struct Module {
     pub flags: fn() -> Vec<&'static Flag>,
     /// The names of all its collectors and whether each is on, for `collect[]`.
     pub collectors: fn(&Settings) -> Vec<(&'static str, bool)>,
+    /// The commands of the part.
+    pub commands: &'static [Command],
     /// Checks the settings and adds the part's sources, now or later (a database that is found). Called once, inside the runtime. It
     /// must not wait for anything: a server that is down is the worker's business.
     pub start: fn(&Settings, &Sources) -> Result<(), Error>,

@@ -106,7 +106,7 @@ impl Beyond {
 fn is_local(endpoint: &Endpoint) -> bool {
     match endpoint {
         Endpoint::Unix(_) => true,
-        Endpoint::Tcp(host, _) => {
+        Endpoint::Tcp(host, _) | Endpoint::Tls(host, _) => {
             host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
         }
     }

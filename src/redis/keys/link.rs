@@ -76,7 +76,7 @@ impl Link {
                     login.arg("AUTH").arg(user).arg(password.reveal());
                     first.push(login);
                 }
-                Connection::open(&self.target.endpoint).await?
+                Connection::open(&self.target.endpoint, &self.target.tls).await?
             }
         };
         // Put back only when all went well: what is cut off in the middle is not used again.

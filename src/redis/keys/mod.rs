@@ -25,7 +25,6 @@ use self::link::Budget;
 pub(super) use self::link::{Link, command};
 use self::pass::Report;
 pub(super) use self::wanted::{Wanted, flags};
-use super::connection::Failure;
 use super::target::Target;
 use super::worker::Manner;
 use crate::exposition::{Family, Samples};
@@ -122,7 +121,7 @@ impl Keys {
         self.failure = Some("timeout");
         self.failure = match pass::singles(&mut link, &wanted, out).await {
             Ok(failed) => failed,
-            Err(failure) => Some(reason(&failure)),
+            Err(failure) => Some(failure.reason()),
         };
         self.link = Some(link);
     }
@@ -188,20 +187,4 @@ impl Keys {
 pub(super) fn groups_duration(keys: Option<&Keys>, out: &mut Samples) {
     let duration = keys.map_or(Duration::ZERO, Keys::groups_duration);
     out.family(&GROUPS_DURATION).add([], (duration.as_secs_f64() * 1e3).floor());
-}
-
-/// The failure as one of a few words.
-fn reason(failure: &Failure) -> &'static str {
-    match failure {
-        Failure::Connect(..) => "connect",
-        Failure::Late(_) => "timeout",
-        Failure::Lost(..) => "lost",
-        Failure::TooLarge(_) => "too_large",
-        Failure::Nonsense(_) => "protocol",
-        Failure::Password(_) => "password",
-        Failure::Refused(words) if words.starts_with("NOPERM") => "noperm",
-        Failure::Refused(words) if words.starts_with("NOAUTH") || words.starts_with("WRONGPASS") => "auth",
-        Failure::Refused(words) if words.starts_with("LOADING") => "loading",
-        Failure::Refused(_) => "refused",
-    }
 }

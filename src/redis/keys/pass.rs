@@ -11,7 +11,7 @@ use super::super::reply::{list, refusal, text};
 use super::findings::Findings;
 use super::link::{Link, command};
 use super::wanted::{Key, Wanted};
-use super::{Facts, groups, reason, scripts, search, sizes, streams};
+use super::{Facts, groups, scripts, search, sizes, streams};
 use crate::exposition::{Family, from_u64};
 
 static COUNT: Family = Family::gauge("redis_keys_count", "Keys that match the pattern.");
@@ -85,7 +85,7 @@ async fn named(
 fn heed(result: Result<(), Failure>, failed: &mut Option<&'static str>) -> Result<(), Failure> {
     match result {
         Err(failure @ (Failure::Refused(_) | Failure::TooLarge(_))) => {
-            *failed = Some(reason(&failure));
+            *failed = Some(failure.reason());
             Ok(())
         }
         other => other,
@@ -134,7 +134,7 @@ pub(super) async fn run(link: &mut Link, wanted: &Wanted, facts: Facts, spared: 
     let complete = result.is_ok();
     if let Err(failure) = result {
         tracing::debug!(reason = %failure, "the search through the keys came to no end");
-        failed = Some(reason(&failure));
+        failed = Some(failure.reason());
     }
     let report = Report {
         duration: start.elapsed(),

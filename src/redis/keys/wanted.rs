@@ -95,6 +95,24 @@ pub(in crate::redis) struct Wanted {
 }
 
 impl Wanted {
+    /// The commands that it takes, for a user who may do nothing else.
+    pub(in crate::redis) fn commands(&self) -> Vec<&'static [&'static str]> {
+        let mut commands: Vec<&'static [&'static str]> = Vec::new();
+        if self.is_empty() {
+            return commands;
+        }
+        commands.extend([&["SELECT"][..], &["SCAN"], &["TYPE"], &["MEMORY", "USAGE"], &["GET"], &["GETRANGE"], &["PFCOUNT"]]);
+        commands.extend([&["STRLEN"][..], &["LLEN"], &["SCARD"], &["ZCARD"], &["HLEN"], &["XLEN"]]);
+        commands.extend([&["XINFO", "STREAM"][..], &["XINFO", "GROUPS"], &["XINFO", "CONSUMERS"]]);
+        if !self.scripts.is_empty() {
+            commands.push(if self.read_only { &["EVAL_RO"] } else { &["EVAL"] });
+        }
+        if self.indexes.is_some() {
+            commands.extend([&["FT._LIST"][..], &["FT.INFO"]]);
+        }
+        commands
+    }
+
     pub(in crate::redis) fn read(settings: &Settings) -> Result<Self, Error> {
         let list = |flag: &Flag| parse(&settings.text(flag)).map_err(|wrong| Error::new(format!("{}: {wrong}", flag.name)));
         // What holds no character of a pattern is looked up, not searched.
@@ -133,7 +151,7 @@ impl Wanted {
         Ok(wanted)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::redis) fn is_empty(&self) -> bool {
         self.single_keys.is_empty() && self.single_streams.is_empty() && !self.needs_pass()
     }
 
