@@ -36,7 +36,7 @@ fn run(input: &[u8]) -> Option<()> {
     let entry = entry(words.next()?)?;
     let mut settings = Settings::default();
     let flags: Vec<_> = std::iter::once(&entry.enabled).chain(entry.flags).collect();
-    cli::read(&flags, std::iter::once("stack-exporter").chain(words).map(OsString::from), &mut settings).ok()?;
+    cli::read(&flags, &[], std::iter::once("stack-exporter").chain(words).map(OsString::from), &mut settings).ok()?;
     let mut collector = (entry.new)(&settings).ok()?;
     FOLDER.with_borrow(|folder| {
         let _ = std::fs::remove_dir_all(folder);
