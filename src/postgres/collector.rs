@@ -1,7 +1,9 @@
 //! What a collector of this part is: statements, and what becomes of their answers.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use super::options::Options;
 use super::table::Table;
 use crate::exposition::Samples;
 use crate::settings::Flag;
@@ -55,6 +57,8 @@ pub(super) struct Server {
     pub(super) short_version: String,
     /// `host:port` of the connection string, the value of the label `server`.
     pub(super) address: String,
+    /// What the operator wants to see of it.
+    pub(super) options: Arc<Options>,
 }
 
 impl Server {
@@ -68,7 +72,8 @@ impl Server {
             return Err(Fault::Remote(format!("server version {number} is older than PostgreSQL 10")));
         }
         let short_version = format!("{major}.{minor}.0");
-        Ok(Server { major, version: row.label(1).to_owned(), short_version, address: address.to_owned() })
+        let (version, address) = (row.label(1).to_owned(), address.to_owned());
+        Ok(Server { major, version, short_version, address, options: Arc::default() })
     }
 }
 

@@ -9,6 +9,8 @@ mod collectors;
 mod column;
 mod dsn;
 mod find;
+mod options;
+mod retired;
 mod round;
 mod session;
 mod table;
@@ -17,8 +19,11 @@ mod targets;
 mod up;
 mod wire;
 
+use std::sync::Arc;
+
 use collector::Entry;
 use collectors::ENTRIES;
+use options::Options;
 use target::{Access, Target};
 
 use crate::exposition::Labels;
@@ -37,36 +42,40 @@ pub static MODULE: Module = Module {
 };
 
 fn flags() -> Vec<&'static Flag> {
-    targets::FLAGS.into_iter().chain(ENTRIES.iter().map(|entry| &entry.enabled)).collect()
+    let entries = ENTRIES.iter().map(|entry| &entry.enabled);
+    targets::FLAGS.into_iter().chain(entries).chain(options::FLAGS).chain(retired::flags()).collect()
 }
 
 fn collectors(settings: &Settings) -> Vec<(&'static str, bool)> {
-    let entries = ENTRIES.iter().map(|entry| (entry.name, settings.switch(&entry.enabled)));
+    let entries = ENTRIES.iter().map(|entry| (entry.name, options::is_on(entry, settings)));
     std::iter::once((up::NAME, true)).chain(entries).collect()
 }
 
 fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
-    let enabled: Vec<&'static Entry> = ENTRIES.into_iter().filter(|entry| settings.switch(&entry.enabled)).collect();
+    let enabled: Vec<&'static Entry> = ENTRIES.into_iter().filter(|entry| options::is_on(entry, settings)).collect();
+    retired::check(settings)?;
+    let options = Arc::new(Options::read(settings)?);
     let named = targets::named(settings)?;
     if named.is_empty() && targets::find(settings) {
-        tokio::spawn(search(settings.clone(), sources.clone(), enabled.clone()));
+        tokio::spawn(search(settings.clone(), sources.clone(), enabled.clone(), options.clone()));
     }
     for target in named {
-        sources.add(source(target.label.as_deref(), target.access, &enabled));
+        sources.add(source(target.label.as_deref(), target.access, &enabled, &options));
     }
     Ok(())
 }
 
 /// The source of one server; without a label it is the only one.
-fn source(label: Option<&str>, access: Access, enabled: &[&'static Entry]) -> Source {
+fn source(label: Option<&str>, access: Access, enabled: &[&'static Entry], options: &Arc<Options>) -> Source {
     let labels = label.map_or_else(Labels::new, |label| Labels::of(&[("target", label)]));
     let name = label.map_or_else(|| access.dsn.address(), str::to_owned);
     let collectors = std::iter::once(up::NAME).chain(enabled.iter().map(|entry| entry.name)).collect();
-    Source::task(Part::Postgres, &name, collectors, Target::new(access, labels.clone(), enabled.to_vec())).with_labels(labels)
+    let target = Target::new(access, labels.clone(), enabled.to_vec(), options.clone());
+    Source::task(Part::Postgres, &name, collectors, target).with_labels(labels)
 }
 
 /// Looks for local servers for ever, and adds those it finds.
-async fn search(settings: Settings, sources: Sources, enabled: Vec<&'static Entry>) {
+async fn search(settings: Settings, sources: Sources, enabled: Vec<&'static Entry>, options: Arc<Options>) {
     let (roots, mut known) = (Roots::of(&settings), std::collections::HashSet::new());
     loop {
         for (name, (host, port)) in find::look(&roots).await {
@@ -74,7 +83,7 @@ async fn search(settings: Settings, sources: Sources, enabled: Vec<&'static Entr
                 let access = targets::found(&settings, &host, port);
                 let as_socket_owner = access.dsn.as_owner && host.starts_with('/');
                 tracing::info!(part = "postgres", target = %name, host, port, as_socket_owner, "found a server");
-                sources.add(source(Some(&name), access, &enabled));
+                sources.add(source(Some(&name), access, &enabled, &options));
             }
         }
         tokio::time::sleep(find::EVERY).await;
@@ -95,6 +104,7 @@ mod testing {
             version: format!("PostgreSQL {major}"),
             short_version: format!("{major}.0.0"),
             address: "localhost:5432".to_owned(),
+            ..Server::default()
         }
     }
 

@@ -1,12 +1,14 @@
 //! One server: its kept session, when to open a new one, and what its state is.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::collector::{Entry, Server};
 use super::dsn::Dsn;
+use super::options::Options;
 use super::round::{self, Planned, Round};
 use super::session::{Refusal, Session, Trouble};
 use super::{targets, up};
@@ -32,6 +34,7 @@ pub(super) struct Target {
     access: Access,
     labels: Labels,
     collectors: Vec<&'static Entry>,
+    options: Arc<Options>,
     session: Option<Session>,
     plan: Vec<Planned>,
     pause: Option<Pause>,
@@ -46,8 +49,8 @@ struct Pause {
 }
 
 impl Target {
-    pub(super) fn new(access: Access, labels: Labels, collectors: Vec<&'static Entry>) -> Self {
-        Target { access, labels, collectors, session: None, plan: Vec::new(), pause: None, scrapes: 0 }
+    pub(super) fn new(access: Access, labels: Labels, collectors: Vec<&'static Entry>, options: Arc<Options>) -> Self {
+        Target { access, labels, collectors, options, session: None, plan: Vec::new(), pause: None, scrapes: 0 }
     }
 
     /// The session that is kept, or a new one.
@@ -58,7 +61,8 @@ impl Target {
                 return Err(pause.reason.clone());
             }
             match self.open(until.min(Instant::now() + self.access.connect_timeout)).await {
-                Ok(session) => {
+                Ok(mut session) => {
+                    session.server.options = self.options.clone();
                     self.plan = round::plan(&self.collectors, &session.server);
                     self.session = Some(session);
                 }
@@ -121,7 +125,7 @@ impl Worker for Target {
         let outcome = self.run(&mut round, start + time).await;
         self.scrapes += 1;
         let mut samples = Samples::with_common(self.labels.clone());
-        up::emit(outcome.as_ref().ok(), start.elapsed(), self.scrapes, &mut samples);
+        up::emit(outcome.as_ref().ok(), &self.options, start.elapsed(), self.scrapes, &mut samples);
         let result = match outcome {
             Ok(_) => {
                 round.give_up(|| Fault::Late);

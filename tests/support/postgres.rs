@@ -38,14 +38,17 @@ impl Postgres {
         server
     }
 
-    /// A standby of `self` (version 15 or later), streaming through the slot `slot`.
+    /// A standby of `self` with the same settings, streaming through the slot `slot`.
     pub fn standby(&self, slot: &str) -> Postgres {
-        let mut server = Postgres::create(&self.bin, &[]);
+        let mut server = Postgres::create(&self.bin, &self.settings.iter().map(String::as_str).collect::<Vec<_>>());
         self.sql("postgres", &format!("SELECT pg_create_physical_replication_slot('{slot}')"));
         // pg_basebackup copies from servers of its own age and older only, so the files are copied as its manual describes it.
+        let (start, stop) = match self.major() {
+            15.. => ("pg_backup_start('copy', true)", "pg_backup_stop()"),
+            _ => ("pg_start_backup('copy', true, false)", "pg_stop_backup(false)"),
+        };
         let copy = format!(
-            "SELECT pg_backup_start('copy', true);\n\\! cp -a {from}/. {to}/ && rm -f {to}/postmaster.pid && touch {to}/standby.signal\n\
-             \\o {to}/backup_label\nSELECT labelfile FROM pg_backup_stop();\n",
+            "SELECT {start};\n\\! cp -a {from}/. {to}/ && rm -rf {to}/postmaster.pid {to}/pg_replslot/*\n\\o {to}/backup_label\nSELECT labelfile FROM {stop};\n",
             from = self.data().display(),
             to = server.data().display(),
         );
@@ -54,8 +57,14 @@ impl Postgres {
         let script = self.folder.path().join("copy.sql");
         std::fs::write(&script, copy).unwrap();
         succeed(self.psql("postgres").args(["-f", script.to_str().unwrap()]));
-        server.settings.push(format!("primary_conninfo=host=127.0.0.1 port={} user=postgres application_name={slot}", self.port));
-        server.settings.push(format!("primary_slot_name={slot}"));
+        let upstream = format!("host=127.0.0.1 port={} user=postgres application_name={slot}", self.port);
+        if self.major() >= 12 {
+            std::fs::write(server.data().join("standby.signal"), "").unwrap();
+            server.settings.extend([format!("primary_conninfo={upstream}"), format!("primary_slot_name={slot}")]);
+        } else {
+            let recovery = format!("standby_mode = on\nprimary_conninfo = '{upstream}'\nprimary_slot_name = '{slot}'\n");
+            std::fs::write(server.data().join("recovery.conf"), recovery).unwrap();
+        }
         server.resume();
         server
     }

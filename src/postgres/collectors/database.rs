@@ -3,8 +3,11 @@
 //! `pg_database_size()` sums up the files on disk without a lock. It raises an error for a database whose CONNECT privilege is missing
 //! (unless the role may read all statistics), which would cost all others their size as well: such a database has no size here.
 
+use std::borrow::Cow;
+
 use crate::exposition::{Family, Samples};
-use crate::postgres::collector::{Entry, Statement};
+use crate::postgres::collector::{Entry, Server, Statement};
+use crate::postgres::options;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -16,16 +19,18 @@ pub(super) static ENTRY: Entry = Entry {
     name: "database",
     enabled: Flag::switch("postgres.collector.database", true, "Size and connection limit of every database."),
     statements: &[
-        Statement::new(
-            |_| Some("SELECT datname, datconnlimit FROM pg_database".into()),
-            |_, table, out| emit(&LIMIT, table, out),
-        ),
-        Statement::slow(|_| Some(SIZES.into()), |_, table, out| emit(&SIZE, table, out)),
+        Statement::new(|server| select("datconnlimit", server), |_, table, out| emit(&LIMIT, table, out)),
+        Statement::slow(|server| select(SIZES, server), |_, table, out| emit(&SIZE, table, out)),
     ],
 };
 
-const SIZES: &str = "SELECT datname, CASE WHEN pg_has_role('pg_read_all_stats', 'USAGE') OR has_database_privilege(oid, 'CONNECT') \
-    THEN pg_database_size(oid) END FROM pg_database";
+const SIZES: &str = "CASE WHEN pg_has_role('pg_read_all_stats', 'USAGE') OR has_database_privilege(oid, 'CONNECT') \
+    THEN pg_database_size(oid) END";
+
+fn select(column: &str, server: &Server) -> Option<Cow<'static, str>> {
+    let wanted = options::not_in("datname", &server.options.exclude);
+    Some(format!("SELECT datname, {column} FROM pg_database WHERE {wanted}").into())
+}
 
 fn emit(family: &'static Family, table: &Table, out: &mut Samples) -> Result<(), Fault> {
     let mut rows = out.family(family);

@@ -26,11 +26,12 @@ mod stat_wal_receiver;
 mod statio_user_indexes;
 mod statio_user_tables;
 mod wal;
+mod xlog_location;
 
 use super::collector::Entry;
 
 /// All collectors. Locks come first: later in the same transaction our own statements would have taken some.
-pub(super) static ENTRIES: [&Entry; 26] = [
+pub(super) static ENTRIES: [&Entry; 27] = [
     &locks::ENTRY,
     &stat_activity::ENTRY,
     &stat_activity_autovacuum::ENTRY,
@@ -57,4 +58,5 @@ pub(super) static ENTRIES: [&Entry; 26] = [
     &statio_user_indexes::ENTRY,
     &database::ENTRY,
     &wal::ENTRY,
+    &xlog_location::ENTRY,
 ];

@@ -1,13 +1,15 @@
 //! `pg_stat_statements`: the statements that cost most. Needs the extension in the connected database.
 //!
-//! The hundred with the longest total time are shown, of those that took longer than the cheapest tenth. What runs both by itself and
+//! The hundred (or as many as asked for) with the longest total time are shown, of those that took longer than the cheapest tenth. What runs both by itself and
 //! inside of functions has two rows in the view since PostgreSQL 14; they are added up.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
-use crate::exposition::Samples;
+use crate::exposition::{Family, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
+use crate::postgres::options;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -22,6 +24,9 @@ const WRITE: (&str, &str) = (
     "pg_stat_statements_block_write_seconds_total",
     "pg_stat_statements.shared_blk_write_time (blk_write_time before PostgreSQL 17), in seconds.",
 );
+
+/// A counter because it is so with postgres_exporter.
+static TEXT: Family = Family::counter("pg_stat_statements_query_id", "1, with the text of the statement as a label.");
 
 static COLUMNS: [Column; 8] = [
     Column::counter("pg_stat_statements_calls_total", "sum(calls)", "pg_stat_statements.calls."),
@@ -44,38 +49,73 @@ pub(super) static ENTRY: Entry = Entry {
     statements: &[Statement::new(sql, emit)],
 };
 
+/// What is shown in place of a text that may hold a password: the server keeps the constants of `ALTER ROLE` as they were written.
+const SECRET: &str = "(not shown: it speaks of a password)";
+
 /// A role that may not see others' statements sees them without an id: those are one group, "unknown".
 fn sql(server: &Server) -> Option<Cow<'static, str>> {
     let time = if server.major >= 13 { "total_exec_time" } else { "total_time" };
+    let text = match server.options.query_length {
+        Some(length) => format!("min(CASE WHEN s.query ~* 'password' THEN '{SECRET}' ELSE left(s.query, {length}) END)"),
+        None => "NULL".to_owned(),
+    };
+    let wanted = |databases: &str, users: &str| {
+        let databases = options::not_in(databases, &server.options.without_databases);
+        format!("{databases} AND {}", options::not_in(users, &server.options.without_users))
+    };
     Some(
         format!(
-            "SELECT pg_get_userbyid(s.userid), d.datname, coalesce(s.queryid::text, 'unknown'), {} FROM pg_stat_statements s \
+            "SELECT pg_get_userbyid(s.userid), d.datname, coalesce(s.queryid::text, 'unknown'), {text}, {} FROM pg_stat_statements s \
              JOIN pg_database d ON d.oid = s.dbid WHERE s.{time} > (SELECT percentile_cont(0.1) WITHIN GROUP (ORDER BY {time}) \
-             FROM pg_stat_statements) GROUP BY 1, 2, 3 ORDER BY sum(s.{time}) DESC LIMIT 100",
-            column::list(&COLUMNS, server.major)
+             FROM pg_stat_statements) AND {} GROUP BY 1, 2, 3 ORDER BY sum(s.{time}) DESC LIMIT {}",
+            column::list(&COLUMNS, server.major),
+            wanted("d.datname", "pg_get_userbyid(s.userid)"),
+            server.options.limit,
         )
         .into(),
     )
 }
 
 fn emit(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
+    let mut shown = HashSet::new();
+    for row in table.rows() {
+        if let Some(text) = row.text(3).filter(|_| shown.insert(row.label(2))) {
+            out.family(&TEXT).add([("queryid", row.label(2)), ("query", text)], 1u8);
+        }
+    }
     let labels = column::labels(table, ["user", "datname", "queryid"]);
-    column::emit(&COLUMNS, server.major, table, 3, &labels, Null::Zero, out)
+    column::emit(&COLUMNS, server.major, table, 4, &labels, Null::Zero, out)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::options::Options;
     use crate::postgres::testing::{server, text};
 
     #[test]
     fn five_counters_a_statement_on_every_version() {
-        let row = [Some("app"), Some("shop"), Some("-42"), Some("2"), Some("20"), Some("0.5"), Some("0"), Some("0")];
+        let row = [Some("app"), Some("shop"), Some("-42"), None, Some("2"), Some("20"), Some("0.5"), Some("0"), Some("0")];
         for major in [10, 13, 17] {
             let text = text(|out| emit(&server(major), &Table::of(&[row]), out));
             assert_eq!(text.lines().count(), 5);
             let seconds = "pg_stat_statements_seconds_total{user=\"app\",datname=\"shop\",queryid=\"-42\"} 0.5\n";
             assert!(text.contains(seconds), "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_is_shown_once_where_it_is_asked_for() {
+        let mut server = server(17);
+        assert!(!sql(&server).unwrap().contains("s.query,"));
+        let (query_length, limit, without_users) = (Some(9), 7, "E'bob'".to_owned());
+        server.options = Options { query_length, limit, without_users, ..Options::default() }.into();
+        let statement = sql(&server).unwrap();
+        let parts = ["left(s.query, 9)", "pg_get_userbyid(s.userid) NOT IN (E'bob')", "true AND", "LIMIT 7"];
+        assert!(parts.iter().all(|part| statement.contains(part)), "{statement}");
+        let row = |user| [Some(user), Some("shop"), Some("5"), Some("SELECT 1"), Some("2"), Some("2"), Some("1"), None, None];
+        let text = text(|out| emit(&server, &Table::of(&[row("a"), row("b")]), out));
+        assert_eq!(text.matches("pg_stat_statements_query_id{queryid=\"5\",query=\"SELECT 1\"} 1\n").count(), 1, "{text}");
+        assert_eq!(text.lines().count(), 11);
     }
 }

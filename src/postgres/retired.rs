@@ -1,0 +1,96 @@
+//! postgres_exporter's own names for what has another name here or is not here: accepted where that changes nothing or means the
+//! same, with a line in the log; refused where something would be missing.
+
+use std::time::Duration;
+
+use crate::settings::{Error, Flag, Settings};
+
+static DISABLE_DEFAULT: Flag = Flag::switch("disable-default-metrics", false, "See --postgres.disable-default-metrics.").hidden();
+static EXCLUDE: Flag = Flag::text("exclude-databases", "", "See --postgres.exclude-databases.").hidden();
+static DISCOVER: Flag =
+    Flag::switch("auto-discover-databases", false, "Accepted and not needed: collectors never did follow it.")
+        .env("PG_EXPORTER_AUTO_DISCOVER_DATABASES")
+        .hidden();
+static INCLUDE: Flag = Flag::text("include-databases", "", "Accepted and not needed: collectors never did follow it.")
+    .env("PG_EXPORTER_INCLUDE_DATABASES")
+    .hidden();
+static PREFIX: Flag = Flag::text("metric-prefix", "pg", "pg and nothing else.").env("PG_EXPORTER_METRIC_PREFIX").hidden();
+static LABELS: Flag =
+    Flag::text("constantLabels", "", "Refused: labels for all series are Prometheus' to add (static_configs.labels).")
+        .env("PG_EXPORTER_CONSTANT_LABELS")
+        .hidden();
+static DUMP: Flag = Flag::switch("dumpmaps", false, "Refused: there are no maps; the README lists all families.").hidden();
+
+static TIMEOUT: Flag =
+    Flag::time("collection-timeout", Duration::from_secs(60), "Accepted and not needed: see --postgres.timeout.")
+        .env("PG_EXPORTER_COLLECTION_TIMEOUT")
+        .hidden();
+
+/// The flags, for the part's table.
+pub(super) fn flags() -> [&'static Flag; 8] {
+    [&TIMEOUT, &DISABLE_DEFAULT, &EXCLUDE, &DISCOVER, &INCLUDE, &PREFIX, &LABELS, &DUMP]
+}
+
+/// What postgres_exporter's own flag excludes.
+pub(super) fn excluded(settings: &Settings) -> String {
+    settings.text(&EXCLUDE)
+}
+
+/// Whether postgres_exporter's own flag takes the default metrics away.
+pub(super) fn without_defaults(settings: &Settings) -> bool {
+    settings.switch(&DISABLE_DEFAULT)
+}
+
+/// Refuses what would leave something out in silence, and tells of what changes nothing.
+pub(super) fn check(settings: &Settings) -> Result<(), Error> {
+    if settings.text(&PREFIX) != "pg" {
+        return Err(Error::new(format!("{}: families are called pg_* here, as dashboards have them", PREFIX.name)));
+    }
+    if !settings.text(&LABELS).is_empty() {
+        return Err(Error::new(format!(
+            "{}: not in this program; give labels to the target in Prometheus (static_configs.labels)",
+            LABELS.name
+        )));
+    }
+    if settings.switch(&DUMP) {
+        return Err(Error::new(format!("{}: there are no maps in this program", DUMP.name)));
+    }
+    for flag in [&DISCOVER, &INCLUDE, &TIMEOUT] {
+        if settings.is_given(flag) {
+            tracing::warn!(
+                part = "postgres",
+                flag = flag.name,
+                help = flag.help,
+                "a flag of postgres_exporter that changes nothing here"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Origin, Setting};
+
+    fn with(flag: &Flag, setting: Setting) -> Result<(), String> {
+        let mut settings = Settings::default();
+        settings.set(flag, Origin::Environment, setting);
+        check(&settings).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_would_be_missing_is_refused_by_name() {
+        assert!(with(&PREFIX, Setting::Text("db".into())).unwrap_err().starts_with("metric-prefix: "));
+        assert!(with(&LABELS, Setting::Text("a=b".into())).unwrap_err().starts_with("constantLabels: "));
+        assert!(with(&DUMP, Setting::Switch(true)).unwrap_err().starts_with("dumpmaps: "));
+    }
+
+    #[test]
+    fn what_changes_nothing_is_accepted() {
+        with(&PREFIX, Setting::Text("pg".into())).unwrap();
+        with(&DISCOVER, Setting::Switch(true)).unwrap();
+        with(&INCLUDE, Setting::Text("shop".into())).unwrap();
+        assert_eq!(excluded(&Settings::default()), "");
+    }
+}
