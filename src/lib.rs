@@ -16,6 +16,7 @@
 //! | [`system`] | kernel bytes: where /proc, /sys and / are, how their files are read; knows no metrics |
 //! | [`scrape`] | what a collector and a source are; one scrape: selection, deadline, isolation, outcome metrics |
 //! | [`host`], [`containers`], [`postgres`], [`redis`] | the four parts, each known to the rest by its [`scrape::Module`] alone |
+//! | [`discovery`] | the container engine: its containers, and the databases in them |
 //! | [`settings`], [`cli`], [`config`] | one table of flags becomes one `Settings` value |
 //! | [`tls`] | TLS to the servers that are asked |
 //! | [`web`] | listener, routes, bodies; knows pages, not collectors |
@@ -36,6 +37,7 @@ pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod containers;
+pub mod discovery;
 pub mod exposition;
 pub mod host;
 pub mod log;

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use super::cgroup::{Cgroup, Cgroups, Stats};
 use super::devices::Devices;
-use super::directory::{Container, Directory, Engine, Health};
 use super::families::{
     BLKIO, BY_DEVICE, BY_INTERFACE, CPU_USAGE, CREATED, ENGINE_ERROR, ENGINE_UP, FAILURES, HEALTH, LAST_SEEN, SCRAPE_ERROR,
     SINGLES, STARTED, operations,
@@ -14,6 +13,7 @@ use super::identity::container_id;
 use super::labels::Choice;
 use super::machine::{Machine, Meminfo};
 use super::network::{Interface, Network};
+use crate::discovery::{Container, Directory, Engine, Health};
 use crate::exposition::{Labels, Samples};
 use crate::scrape::Collector;
 use crate::system::{Fault, System};
@@ -123,7 +123,7 @@ fn read_network(cgroups: &mut Cgroups<Entity>, network: &mut Network, system: &S
     network.clear();
     let mut all: Vec<_> = cgroups.iter_mut().filter(|cgroup| cgroup.id == "/" || cgroup.entity.container_id.is_some()).collect();
     all.sort_by_key(|cgroup| {
-        let joins = cgroup.entity.container.as_ref().is_some_and(|container| container.joins_network);
+        let joins = cgroup.entity.container.as_ref().is_some_and(|container| container.joins_network());
         (cgroup.id != "/", joins, cgroup.order)
     });
     for cgroup in all {

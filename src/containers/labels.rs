@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::directory::Container;
+use crate::discovery::Container;
 use crate::exposition::Labels;
 use crate::settings::{Flag, Settings};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::directory::Engine;
+use crate::discovery::Engine;
 use crate::exposition::{Family, Labels, Samples};
 use crate::system::text::{lines, number, pair, utf8};
 use crate::system::{Fault, System};

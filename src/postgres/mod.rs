@@ -7,6 +7,7 @@
 mod collector;
 mod collectors;
 mod column;
+mod contained;
 mod dsn;
 mod find;
 mod options;
@@ -26,6 +27,7 @@ use collectors::ENTRIES;
 use options::Options;
 use target::{Access, Target};
 
+use crate::discovery::Found;
 use crate::exposition::Labels;
 use crate::scrape::{Module, Part, Source, Sources};
 use crate::settings::{Error, Flag, Settings};
@@ -56,14 +58,21 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
     retired::check(settings)?;
     let options = Arc::new(Options::read(settings)?);
     let named = targets::named(settings)?;
-    if named.is_empty() && targets::find(settings) {
-        tokio::spawn(search(settings.clone(), sources.clone(), enabled.clone(), options.clone()));
+    let make: Arc<Make> = Arc::new(move |label, access| source(label, access, &enabled, &options));
+    if targets::find(settings) {
+        let found = contained::follow(settings, sources, &named, make.clone())?;
+        if named.is_empty() {
+            tokio::spawn(search(settings.clone(), sources.clone(), make.clone(), found));
+        }
     }
     for target in named {
-        sources.add(source(target.label.as_deref(), target.access, &enabled, &options));
+        sources.add(make(target.label.as_deref(), target.access));
     }
     Ok(())
 }
+
+/// Makes the source of a server, with all that is the same for every one.
+type Make = dyn Fn(Option<&str>, Access) -> Source + Send + Sync;
 
 /// The source of one server; without a label it is the only one.
 fn source(label: Option<&str>, access: Access, enabled: &[&'static Entry], options: &Arc<Options>) -> Source {
@@ -74,16 +83,28 @@ fn source(label: Option<&str>, access: Access, enabled: &[&'static Entry], optio
     Source::task(Part::Postgres, &name, collectors, target).with_labels(labels)
 }
 
-/// Looks for local servers for ever, and adds those it finds.
-async fn search(settings: Settings, sources: Sources, enabled: Vec<&'static Entry>, options: Arc<Options>) {
-    let (roots, mut known) = (Roots::of(&settings), std::collections::HashSet::new());
+/// Looks for local servers for ever, and adds those it finds, but for the host's side of a container's.
+async fn search(settings: Settings, sources: Sources, make: Arc<Make>, contained: Option<Found>) {
+    let (roots, mut known) = (Roots::of(&settings), std::collections::BTreeMap::new());
+    if let Some(contained) = &contained {
+        contained.settled().await;
+    }
     loop {
+        let in_container = |host: &str, port| contained.as_ref().is_some_and(|found| found.holds(host, port));
+        known.retain(|name: &String, (host, port): &mut (String, u16)| {
+            let stays = !in_container(host, *port);
+            if !stays {
+                sources.remove(Part::Postgres, name);
+            }
+            stays
+        });
         for (name, (host, port)) in find::look(&roots).await {
-            if known.insert(name.clone()) {
+            if !known.contains_key(&name) && !in_container(&host, port) {
                 let access = targets::found(&settings, &host, port);
                 let as_socket_owner = access.dsn.as_owner && host.starts_with('/');
                 tracing::info!(part = "postgres", target = %name, host, port, as_socket_owner, "found a server");
-                sources.add(source(Some(&name), access, &enabled, &options));
+                sources.add(make(Some(&name), access));
+                known.insert(name, (host, port));
             }
         }
         tokio::time::sleep(find::EVERY).await;

@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,6 +24,7 @@ use super::collector::Server;
 use super::dsn::Dsn;
 use super::table::Table;
 use super::wire::{BUDGET, Socket, Wire};
+use crate::system::Held;
 use crate::system::syscalls::as_user;
 
 /// How long a statement may wait for a lock. None of ours should wait at all.
@@ -176,9 +178,10 @@ fn message(statements: &[&str], time: Duration) -> String {
 
 /// Connects to the socket at `path`, as its owner if asked to.
 async fn connect(path: &str, as_owner: bool) -> std::io::Result<UnixStream> {
-    let mut connecting = pin!(UnixStream::connect(path));
+    let held = Held::socket(Path::new(path))?;
+    let mut connecting = pin!(UnixStream::connect(held.path()));
     if as_owner {
-        let owner = std::fs::metadata(path)?.uid();
+        let owner = std::fs::metadata(held.path())?.uid();
         // connect(2), at which the server learns who we are, happens when the future is asked for the first time.
         let first = poll_fn(|context| Poll::Ready(as_user(owner, || connecting.as_mut().poll(context)))).await;
         if let Poll::Ready(connected) = first {

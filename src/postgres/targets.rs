@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::dsn::{self, Dsn};
 use super::target::Access;
+use crate::discovery::{Place, Wish};
 use crate::settings::{Error, Flag, Secret, Settings};
 
 static DSN: Flag =
@@ -22,7 +23,8 @@ static PASSWORD: Flag =
 static PASSWORD_FILE: Flag =
     Flag::text("postgres.password-file", "", "File that holds the password for --postgres.uri; read for each connection.")
         .env("DATA_SOURCE_PASS_FILE");
-static FIND: Flag = Flag::switch("postgres.find", true, "Look for local servers where none is given.");
+static FIND: Flag =
+    Flag::switch("postgres.find", true, "Look for servers in containers, and for local ones where none is given.");
 static FIND_USER: Flag = Flag::text("postgres.find.user", "postgres", "User for servers that were found.").env("PGUSER");
 static CONNECT_TIMEOUT: Flag =
     Flag::time("postgres.connect-timeout", Duration::from_secs(2), "The longest that a scrape waits for a connection.");
@@ -130,6 +132,21 @@ pub(super) fn found(settings: &Settings, host: &str, port: u16) -> Access {
     let as_owner = !settings.is_given(&FIND_USER);
     let dsn = Dsn { hosts: vec![(host.to_owned(), port)], user, database, as_owner, ..Dsn::default() };
     timed(dsn, None, settings)
+}
+
+/// How to reach a server in a container: as the operator's labels say, or else as the container's first user.
+pub(super) fn contained(settings: &Settings, wish: &Wish, place: &Place) -> Access {
+    let mut access = found(settings, &place.host, place.port);
+    let dsn = &mut access.dsn;
+    if let Some(user) = &wish.user {
+        (dsn.user, dsn.as_owner) = (Some(user.clone()), false);
+    } else if let Some(owner) = wish.owner.as_ref().filter(|_| dsn.as_owner) {
+        dsn.user = Some(owner.clone());
+    }
+    dsn.database = wish.database.clone().or(dsn.database.take());
+    dsn.password.clone_from(&wish.password);
+    access.password_file.clone_from(&wish.password_file);
+    access
 }
 
 /// The password in a file.

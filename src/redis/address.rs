@@ -27,6 +27,14 @@ impl Endpoint {
             Endpoint::Unix(_) => "unix",
         }
     }
+
+    /// What `holds` says of its host and port; of a socket, that is its folder.
+    pub(super) fn is_held(&self, holds: impl Fn(&str, u16) -> bool) -> bool {
+        match self {
+            Endpoint::Tcp(host, port) | Endpoint::Tls(host, port) => holds(host, *port),
+            Endpoint::Unix(path) => path.parent().and_then(|folder| folder.to_str()).is_some_and(|folder| holds(folder, 0)),
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {

@@ -1,6 +1,7 @@
 //! Servers on their usual local addresses, when the operator named none: looked for in the background, never waited for.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, Value};
@@ -8,8 +9,10 @@ use redis::{Cmd, Value};
 use super::address::Endpoint;
 use super::connection::Connection;
 use super::info::Info;
-use super::reply;
+use super::registry::Registry;
 use super::target::Target;
+use super::{reply, topology};
+use crate::discovery::Found;
 use crate::settings::Tls;
 
 /// Where servers usually listen, the most likely place first.
@@ -31,40 +34,55 @@ const EVERY: Duration = Duration::from_secs(30);
 /// How long a place may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Looks for servers for as long as the program runs, and calls `add` for each one found, once. A server that goes away stays
-/// a target, so that its absence shows.
-pub(super) async fn look(add: impl Fn(Target)) {
+/// Looks for servers for as long as the program runs, and watches each one found. A server that goes away stays a target, so that its
+/// absence shows; one that turns out to be in a container is left to who watches those.
+pub(super) async fn look(registry: Arc<Registry>, contained: Option<Found>) {
     let (host, port) = TCP;
     let mut places = vec![Endpoint::Tcp(host.to_owned(), port)];
     places.extend(SOCKETS.iter().map(|path| Endpoint::Unix(Path::new(path).to_path_buf())));
-    let mut met: Vec<Option<String>> = Vec::new();
+    let mut met: Vec<Met> = Vec::new();
     let mut ticks = tokio::time::interval(EVERY);
+    if let Some(contained) = &contained {
+        contained.settled().await;
+    }
     loop {
         ticks.tick().await;
+        let in_container =
+            |place: &Endpoint| contained.as_ref().is_some_and(|found| place.is_held(|host, port| found.holds(host, port)));
+        for known in met.extract_if(.., |known| in_container(&known.place)) {
+            registry.remove(&topology::name(&known.place));
+            places.push(known.place);
+        }
         let mut silent = Vec::new();
         for place in places {
+            if in_container(&place) {
+                silent.push(place);
+                continue;
+            }
             match tokio::time::timeout(PATIENCE, who(&place)).await.ok().flatten() {
-                None => silent.push(place),
-                Some(identity) => {
-                    if is_new(&met, identity.as_deref()) {
-                        tracing::info!(address = %place, "found a Redis server");
-                        add(Target::found(place));
-                        met.push(identity);
-                    } else {
-                        silent.push(place);
-                    }
+                Some(identity) if is_new(&met, identity.as_deref()) => {
+                    tracing::info!(address = %place, "found a Redis server");
+                    registry.meet(Target::found(place.clone()));
+                    met.push(Met { identity, place });
                 }
+                _ => silent.push(place),
             }
         }
         places = silent;
     }
 }
 
+/// A server that was found.
+struct Met {
+    identity: Option<String>,
+    place: Endpoint,
+}
+
 /// Whether a server that answers is one that we do not have yet: most listen on a port and a socket. One that does not tell
 /// its run id (it wants a password) is taken only if it is the first.
-fn is_new(met: &[Option<String>], identity: Option<&str>) -> bool {
+fn is_new(met: &[Met], identity: Option<&str>) -> bool {
     match identity {
-        Some(run_id) => !met.iter().flatten().any(|known| known == run_id),
+        Some(run_id) => !met.iter().any(|known| known.identity.as_deref() == Some(run_id)),
         None => met.is_empty(),
     }
 }
@@ -94,8 +112,10 @@ mod tests {
 
     #[test]
     fn one_server_on_two_addresses_is_one() {
-        let met = [Some("a".to_owned())];
-        assert!(!is_new(&met, Some("a")) && is_new(&met, Some("b")) && !is_new(&met, None));
-        assert!(is_new(&[], None) && !is_new(&[None], None) && is_new(&[None], Some("a")));
+        let met =
+            |identity: Option<&str>| [Met { identity: identity.map(str::to_owned), place: Endpoint::Tcp(String::new(), 1) }];
+        let a = met(Some("a"));
+        assert!(!is_new(&a, Some("a")) && is_new(&a, Some("b")) && !is_new(&a, None));
+        assert!(is_new(&[], None) && !is_new(&met(None), None) && is_new(&met(None), Some("a")));
     }
 }

@@ -9,6 +9,7 @@ mod beyond;
 mod commands;
 mod config;
 mod connection;
+mod contained;
 mod fields;
 mod found;
 mod info;
@@ -72,6 +73,7 @@ static EMPTY_DATABASES: Flag =
 static NO_LATENCIES: Flag =
     Flag::switch("redis.exclude-latency-histogram-metrics", false, "Leave out what LATENCY HISTOGRAM and LATENCY LATEST answer.")
         .env("REDIS_EXPORTER_EXCLUDE_LATENCY_HISTOGRAM_METRICS");
+static FIND: Flag = Flag::switch("redis.find", true, "Look for servers in containers, and for local ones where none is given.");
 
 /// This part's line in the table of parts.
 pub static MODULE: Module = Module {
@@ -93,8 +95,18 @@ const ACL: Command = Command {
 };
 
 fn flags() -> Vec<&'static Flag> {
-    let mut flags =
-        vec![&ADDR, &USER, &PASSWORD, &PASSWORD_FILE, &TIMEOUT, &CLIENT_NAME, &CONFIG_COMMAND, &EMPTY_DATABASES, &NO_LATENCIES];
+    let mut flags = vec![
+        &ADDR,
+        &USER,
+        &PASSWORD,
+        &PASSWORD_FILE,
+        &TIMEOUT,
+        &CLIENT_NAME,
+        &CONFIG_COMMAND,
+        &EMPTY_DATABASES,
+        &NO_LATENCIES,
+        &FIND,
+    ];
     flags.extend(tls::FLAGS);
     flags.extend(keys::flags());
     flags.extend(pages::FLAGS);
@@ -119,10 +131,11 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
     let registry = pages::serve(settings, sources, manner, &targets);
     targets.iter().cloned().for_each(|target| registry.add(target));
     pages::follow(settings, &registry, &targets);
-    if look {
-        tokio::spawn(found::look(move |target| {
-            registry.meet(target);
-        }));
+    if settings.switch(&FIND) {
+        let contained = contained::follow(settings, sources, &registry, &targets)?;
+        if look {
+            tokio::spawn(found::look(registry, contained));
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::discovery::{Place, Wish};
 use crate::exposition::Labels;
 use crate::settings::{self, Error, Secret, Settings, Tls, mask};
 
@@ -37,6 +38,19 @@ impl Target {
         let name = topology::name(&endpoint);
         let labels = Labels::of(&[("target", &name)]);
         Target { name, labels, endpoint, tls: Tls::default(), user: None, password: Password::None }
+    }
+
+    /// A server in a container, with the credentials that its labels name.
+    pub(super) fn contained(wish: &Wish, place: &Place) -> Self {
+        let tls = wish.tls.as_deref().is_some_and(|word| matches!(word, "true" | "1" | "yes" | "on" | "require"));
+        let endpoint = if tls { Endpoint::Tls } else { Endpoint::Tcp }(place.host.clone(), place.port);
+        let password = match (&wish.password_file, &wish.password) {
+            (Some(file), _) => Password::File(file.clone(), keys(&endpoint.to_string(), &endpoint, wish.user.as_deref())),
+            (None, Some(secret)) => Password::Given(secret.clone()),
+            (None, None) => Password::None,
+        };
+        let labels = Labels::of(&[("target", &wish.name)]);
+        Target { name: wish.name.clone(), labels, user: wish.user.clone(), password, ..Target::found(endpoint) }
     }
 
     /// Another server of the same cluster: the same credentials are good for it, and it speaks TLS if this one does.

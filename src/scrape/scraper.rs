@@ -8,6 +8,7 @@ use futures_util::future::{BoxFuture, WeakShared, join_all};
 
 use super::outcome::{self, Journal};
 use super::{Part, Route, Selection, Source};
+use crate::discovery::Discovery;
 use crate::exposition::{Family, Labels, Page, Samples};
 
 /// The sources there are, and what they must be warned of. Cheap to clone; parts add to it, also later when a database is found.
@@ -16,6 +17,7 @@ pub struct Sources {
     list: Arc<Mutex<Vec<Arc<Source>>>>,
     warnings: Arc<Mutex<Vec<Warning>>>,
     routes: Arc<Mutex<Routes>>,
+    discovery: Discovery,
 }
 
 /// Who answers for which path.
@@ -47,6 +49,11 @@ impl Sources {
         for Warning { part, what, text } in warnings.iter().filter(|warning| selection.has(warning.part)) {
             out.family(&WARNING).add([("advice", text), ("missing", *what), ("part", part.name())], 1u8);
         }
+    }
+
+    /// What is found by itself, by whom, and what is missing.
+    pub fn discovery(&self) -> &Discovery {
+        &self.discovery
     }
 
     /// Adds a source, in place of one with the same part and name.
@@ -172,6 +179,8 @@ impl Scraper {
             }
         }
         self.sources.emit_warnings(&selection, &mut own);
+        let shown = |name: &str| Part::ALL.into_iter().any(|part| part.name() == name && selection.has(part));
+        self.sources.discovery.emit(shown, &mut own);
         (self.own)(self.duplicates(), &mut own);
         all.push(own);
         let page = Page::new(all);

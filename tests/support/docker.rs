@@ -26,6 +26,37 @@ impl Docker {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
+    /// Makes an image of busybox called `name`, in which Debian's servers run once the host's /usr is mounted; `changes` as a Dockerfile
+    /// has them.
+    pub fn image(&self, name: &str, changes: &[&str]) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        for inside in ["bin", "etc", "run/postgresql", "var/lib/postgresql", "tmp", "usr"] {
+            std::fs::create_dir_all(root.join(inside)).unwrap();
+        }
+        std::fs::copy("/bin/busybox", root.join("bin/busybox")).expect("/bin/busybox (Debian's package busybox-static)");
+        let link = |to: &str, from: &str| std::os::unix::fs::symlink(to, root.join(from)).unwrap();
+        ["sh", "sleep", "cat", "echo", "ln", "rm", "mkdir"].into_iter().for_each(|name| link("busybox", &format!("bin/{name}")));
+        [("usr/lib", "lib"), ("usr/lib64", "lib64"), ("/run", "var/run")].into_iter().for_each(|(to, from)| link(to, from));
+        std::fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\npostgres:x:999:999::/:/bin/sh\n").unwrap();
+        let mode =
+            |inside: &str| std::fs::set_permissions(root.join(inside), std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        ["tmp", "run/postgresql", "var/lib/postgresql"].into_iter().for_each(|inside| mode(inside).unwrap());
+        let tar = folder.path().join("image.tar");
+        let packed =
+            Command::new("tar").arg("-C").arg(&root).args(["--owner=0", "--group=0", "-c", ".", "-f"]).arg(&tar).status();
+        assert!(packed.unwrap().success());
+        let changes: Vec<&str> = changes.iter().flat_map(|change| ["--change", change]).collect();
+        self.run(&[&["import"], &changes[..], &[tar.to_str().unwrap(), name]].concat());
+    }
+
+    /// Starts a container that `docker run <args>` describes; it goes away with the value.
+    pub fn start(&self, args: &[&str]) -> Container<'_> {
+        let id = self.run(&[&["run", "-d"], args].concat());
+        assert_eq!(id.len(), 64, "{id}");
+        Container { docker: self, id }
+    }
+
     fn attempt(&self, args: &[&str]) -> Output {
         let command = Command::new("docker").arg("-H").arg(&self.host).args(args).stdin(Stdio::null()).output();
         command.expect("the command docker (Debian's package docker.io)")

@@ -1,41 +1,11 @@
-//! What the engines tell of their containers, in plain types for whoever wants to know.
+//! All containers that the engine tells of, kept up to date, for whoever wants to know.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// A container as its engine describes it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Container {
-    /// 64 hexadecimal digits.
-    pub id: String,
-    /// As the user calls it.
-    pub name: String,
-    /// As the user wrote it when the container was made.
-    pub image: String,
-    /// All labels, whether or not they are shown.
-    pub labels: BTreeMap<String, String>,
-    /// The first process, in the host's numbering; `None` when it does not run.
-    pub pid: Option<u32>,
-    /// When it was made, in seconds since 1970.
-    pub created: Option<i64>,
-    /// When it was started last, in seconds since 1970.
-    pub started: Option<i64>,
-    /// What its health check says.
-    pub health: Option<Health>,
-    /// Whether it lives in another container's network, or the host's.
-    pub joins_network: bool,
-}
+use tokio::sync::watch;
 
-/// A container's state of health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// There is no health check.
-    Unchecked,
-    /// The last check was passed.
-    Healthy,
-    /// Checks failed, or none has been passed yet.
-    Unhealthy,
-}
+use super::container::Container;
 
 /// How an engine's answers go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +21,14 @@ pub struct Engine {
 /// The containers that the engine of this machine knows, kept up to date in the background. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    inner: Arc<RwLock<Inner>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    inner: RwLock<Inner>,
+    /// Sends whenever a container comes, goes or changes, and when the engine comes or goes.
+    changed: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +43,7 @@ impl Directory {
         self.read().containers.get(id).cloned()
     }
 
-    /// All containers that run.
+    /// All containers that run, and those that ran while we looked and are not removed yet.
     pub fn all(&self) -> Vec<Arc<Container>> {
         self.read().containers.values().cloned().collect()
     }
@@ -76,30 +53,46 @@ impl Directory {
         self.read().engine.clone()
     }
 
+    /// Wakes whoever waits for it when any of this changes.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.shared.changed.subscribe()
+    }
+
     /// Puts in a container, in place of an earlier description.
     pub(super) fn put(&self, container: Container) {
         let mut inner = self.write();
         // The same description stays the same object: whoever rendered it need not do so again.
         if inner.containers.get(&container.id).is_none_or(|known| **known != container) {
             inner.containers.insert(container.id.clone(), Arc::new(container));
+            self.shared.changed.send_replace(());
         }
     }
 
     /// Forgets all containers but those whose id is to be kept.
     pub(super) fn retain(&self, mut keep: impl FnMut(&str) -> bool) {
-        self.write().containers.retain(|id, _| keep(id));
+        let mut inner = self.write();
+        let before = inner.containers.len();
+        inner.containers.retain(|id, _| keep(id));
+        if inner.containers.len() != before {
+            self.shared.changed.send_replace(());
+        }
     }
 
     /// Notes how the engine does.
     pub(super) fn note(&self, change: impl FnOnce(&mut Engine)) {
-        change(&mut self.write().engine);
+        let mut inner = self.write();
+        let before = inner.engine.clone();
+        change(&mut inner.engine);
+        if inner.engine != before {
+            self.shared.changed.send_replace(());
+        }
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+        self.shared.inner.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Inner> {
-        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+        self.shared.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,14 +10,15 @@ use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use bollard::errors::Error;
-use bollard::models::{ContainerInspectResponse, EventMessage, HealthStatusEnum};
-use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptions};
+use bollard::models::{ContainerSummaryStateEnum, EventMessage};
+use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::directory::{Container, Directory, Health};
-use super::instant;
+use super::container::{Container, LABELS};
+use super::directory::Directory;
+use super::{image, inspection};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,15 +31,15 @@ const AT_ONCE: usize = 4;
 /// Pauses between attempts to reach an engine.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
 /// The events that change what we tell of a container. Those of health checks and `exec` are not even sent to us.
-const EVENTS: [&str; 5] = ["start", "rename", "update", "health_status", "destroy"];
+const EVENTS: [&str; 8] = ["start", "die", "rename", "update", "health_status", "destroy", "connect", "disconnect"];
 
-/// Keeps `directory` up to date with the engine at `socket`, for ever.
-pub(super) async fn watch(socket: String, directory: Directory) {
+/// Keeps `directory` up to date with the engine at `socket`, for ever. Passwords in the containers' settings are kept only for `secrets`.
+pub(super) async fn watch(socket: String, directory: Directory, secrets: bool) {
     let mut pause = PAUSES[0];
     let mut told = None;
     loop {
         let start = Instant::now();
-        let Err(reason) = session(&socket, &directory).await;
+        let Err(reason) = session(&socket, &directory, secrets).await;
         if std::mem::take(&mut told).as_ref() != Some(&reason) {
             tracing::info!(engine = "docker", socket, reason, "no names of containers for now");
         }
@@ -54,16 +55,16 @@ pub(super) async fn watch(socket: String, directory: Directory) {
 }
 
 /// One connection's life: ends with the reason why it cannot go on.
-async fn session(socket: &str, directory: &Directory) -> Result<Infallible, String> {
+async fn session(socket: &str, directory: &Directory, secrets: bool) -> Result<Infallible, String> {
     let (docker, version) = connect(socket).await?;
     // The events of the meantime are sent again from the engine's memory, so none is lost between list and stream.
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let mut engine = Watched { docker: &docker, directory, failed: HashSet::new() };
+    let mut engine = Watched { docker: &docker, socket, directory, secrets, failed: HashSet::new() };
     engine.list(true).await?;
     directory.note(|engine| (engine.up, engine.version) = (true, Some(version.clone())));
     tracing::info!(engine = "docker", socket, version, containers = directory.all().len(), "engine answers");
 
-    let filters = HashMap::from([("type", vec!["container"]), ("event", EVENTS.to_vec())]);
+    let filters = HashMap::from([("type", vec!["container", "network"]), ("event", EVENTS.to_vec())]);
     let options = EventsOptionsBuilder::new().since(&since.to_string()).filters(&filters).build();
     let mut events = pin!(docker.events(Some(options)));
     let (mut next, mut pings) = (Instant::now() + PING, 0);
@@ -99,23 +100,33 @@ async fn connect(socket: &str) -> Result<(Docker, String), String> {
 /// An engine that answers.
 struct Watched<'a> {
     docker: &'a Docker,
+    socket: &'a str,
     directory: &'a Directory,
+    secrets: bool,
     /// Containers that could not be inspected, to be tried again.
     failed: HashSet<String>,
 }
 
 impl Watched<'_> {
-    /// Lists what runs, forgets what does not, and inspects what is new or renamed; all of it at the start.
+    /// Lists all containers, forgets those that are removed, and inspects what runs and is new or renamed; all that runs at the start.
     async fn list(&mut self, all: bool) -> Result<(), String> {
-        let listed = ask(self.docker.list_containers(None::<ListContainersOptions>)).await.map_err(|error| reason(&error))?;
+        let options = ListContainersOptionsBuilder::new().all(true).build();
+        let listed = ask(self.docker.list_containers(Some(options))).await.map_err(|error| reason(&error))?;
         let mut ids = HashSet::new();
         let mut wanted = Vec::new();
         for summary in listed {
             let Some(id) = summary.id else { continue };
             let known = self.directory.get(&id);
-            let same =
-                known.is_some_and(|known| summary.names.is_some_and(|names| names.iter().any(|name| plain(name) == known.name)));
-            if all || !same {
+            let stopped = matches!(
+                summary.state,
+                Some(ContainerSummaryStateEnum::CREATED | ContainerSummaryStateEnum::EXITED | ContainerSummaryStateEnum::DEAD)
+            );
+            let same = known.as_ref().is_some_and(|known| {
+                let named = summary.names.is_some_and(|names| names.iter().any(|name| plain(name) == known.name));
+                named && stopped == known.pid.is_none()
+            });
+            // What has not run since we look is nobody's concern.
+            if known.is_some() && (all || !same) || known.is_none() && !stopped {
                 wanted.push(id.clone());
             }
             ids.insert(id);
@@ -137,7 +148,11 @@ impl Watched<'_> {
     }
 
     async fn follow(&mut self, event: EventMessage) -> Result<(), String> {
-        let (Some(action), Some(id)) = (event.action, event.actor.and_then(|actor| actor.id)) else { return Ok(()) };
+        let (Some(action), Some(actor)) = (event.action, event.actor) else { return Ok(()) };
+        // A network's event names its container beside.
+        let joined = matches!(action.as_str(), "connect" | "disconnect");
+        let id = if joined { actor.attributes.and_then(|mut pairs| pairs.remove("container")) } else { actor.id };
+        let Some(id) = id else { return Ok(()) };
         if action == "destroy" {
             self.failed.remove(&id);
             self.directory.retain(|known| known != id);
@@ -155,7 +170,12 @@ impl Watched<'_> {
         let mut last_error = None;
         while let Some((answer, id)) = answers.next().await {
             match answer {
-                Ok(answer) => self.directory.put(container(id, answer)),
+                Ok(answer) => {
+                    let image = answer.image.clone().unwrap_or_default();
+                    let mut container = inspection::container(id, answer, self.secrets);
+                    self.settle(&mut container, &image).await;
+                    self.directory.put(container);
+                }
                 Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
                 Err(Error::RequestTimeoutError) => return Err(reason(&Error::RequestTimeoutError)),
                 Err(error) => {
@@ -174,35 +194,31 @@ impl Watched<'_> {
     }
 }
 
+impl Watched<'_> {
+    /// Takes from the settings of a container what stands in its image: whoever made the image is not the operator, and must not choose
+    /// which secret is sent where.
+    async fn settle(&self, container: &mut Container, image: &str) {
+        if container.settings.is_empty() {
+            return;
+        }
+        match timeout(PATIENCE, image::labels(self.socket, image)).await.ok().flatten() {
+            Some(of_image) => container.settings.retain(|key, value| of_image.get(key) != Some(value)),
+            None => {
+                let name = &container.name;
+                tracing::warn!(container = %name, "labels {LABELS}* are not used: the engine does not tell which are the image's own");
+                container.settings.clear();
+            }
+        }
+    }
+}
+
 /// An answer in time. The client's own limit covers only the head of an answer.
 async fn ask<T>(question: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     timeout(PATIENCE, question).await.unwrap_or(Err(Error::RequestTimeoutError))
 }
 
-/// What we keep of an inspection. Environment and command line, which may hold secrets, are not kept.
-fn container(id: String, answer: ContainerInspectResponse) -> Container {
-    let state = answer.state.unwrap_or_default();
-    let config = answer.config.unwrap_or_default();
-    let network = answer.host_config.and_then(|config| config.network_mode).unwrap_or_default();
-    Container {
-        id,
-        name: plain(&answer.name.unwrap_or_default()).to_owned(),
-        image: config.image.unwrap_or_default(),
-        labels: config.labels.unwrap_or_default().into_iter().collect(),
-        pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0),
-        created: answer.created.as_deref().and_then(instant::seconds),
-        started: state.started_at.as_deref().and_then(instant::seconds),
-        health: Some(match state.health.and_then(|health| health.status) {
-            None => Health::Unchecked,
-            Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
-            Some(_) => Health::Unhealthy,
-        }),
-        joins_network: network == "host" || network.starts_with("container:"),
-    }
-}
-
 /// The engine writes names with a slash before them.
-fn plain(name: &str) -> &str {
+pub(super) fn plain(name: &str) -> &str {
     name.strip_prefix('/').unwrap_or(name)
 }
 

@@ -1,0 +1,100 @@
+//! A container as its engine describes it, in plain types.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::settings::Secret;
+
+/// What our own labels begin with.
+pub(super) const LABELS: &str = "stack-exporter.";
+
+/// A container as its engine describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// As the user calls it.
+    pub name: String,
+    /// As the user wrote it when the container was made.
+    pub image: String,
+    /// All labels, whether or not they are shown.
+    pub labels: BTreeMap<String, String>,
+    /// Those of them that begin with [`LABELS`] and do not come with the image.
+    pub settings: BTreeMap<String, String>,
+    /// The first process, in the host's numbering; `None` when it does not run.
+    pub pid: Option<u32>,
+    /// When it was made, in seconds since 1970.
+    pub created: Option<i64>,
+    /// When it was started last, in seconds since 1970.
+    pub started: Option<i64>,
+    /// What its health check says.
+    pub health: Option<Health>,
+    /// Whose network it lives in.
+    pub network: Network,
+    /// Its addresses, in the order of its networks' names.
+    pub addresses: Vec<IpAddr>,
+    /// What it is called in its networks.
+    pub aliases: Vec<String>,
+    /// The TCP ports that it says it listens on.
+    pub exposed: Vec<u16>,
+    /// The TCP ports that the host passes on.
+    pub published: Vec<Published>,
+    /// Folders of the host, by where they are mounted.
+    pub mounts: Vec<(String, String)>,
+    /// The little that is read of its environment.
+    pub environment: Environment,
+}
+
+impl Container {
+    /// Whether it lives in another container's network, or the host's.
+    pub fn joins_network(&self) -> bool {
+        self.network != Network::Own
+    }
+}
+
+/// Whose network a container lives in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// Its own, or none.
+    #[default]
+    Own,
+    /// The host's.
+    Host,
+    /// That of the container of this id.
+    Of(String),
+}
+
+/// A port of the host that leads into a container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Published {
+    /// The port inside.
+    pub port: u16,
+    /// The host's address.
+    pub address: IpAddr,
+    /// The host's port.
+    pub host_port: u16,
+}
+
+/// What is kept of a container's environment and command line. All else is dropped as soon as it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// `POSTGRES_USER`
+    pub postgres_user: Option<String>,
+    /// `POSTGRES_DB`
+    pub postgres_database: Option<String>,
+    /// `POSTGRES_PASSWORD`, with `--discovery.environment` alone.
+    pub postgres_password: Option<Secret>,
+    /// `REDIS_PASSWORD` or the word behind `--requirepass`, with `--discovery.environment` alone.
+    pub redis_password: Option<Secret>,
+}
+
+/// A container's state of health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// There is no health check.
+    Unchecked,
+    /// The last check was passed.
+    Healthy,
+    /// Checks failed, or none has been passed yet.
+    Unhealthy,
+}

@@ -1,0 +1,100 @@
+//! Servers in containers, which the engine tells of.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::time::{Duration, Instant};
+
+use super::Make;
+use super::session::{Refusal, Session};
+use super::targets::{self, Named};
+use crate::discovery::{Finder, Found, Missing, POSTGRES, Place, Wish};
+use crate::scrape::{Part, Sources};
+use crate::settings::{Error, Settings};
+
+/// How long one attempt may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+struct Contained {
+    settings: Settings,
+    sources: Sources,
+    make: Arc<Make>,
+    /// Where the servers of the settings are.
+    named: Vec<(String, u16)>,
+}
+
+/// Watches the servers in containers; `None` where there is no engine.
+pub(super) fn follow(settings: &Settings, sources: &Sources, named: &[Named], make: Arc<Make>) -> Result<Option<Found>, Error> {
+    let taken = named.iter().filter_map(|named| named.label.clone()).collect();
+    let Some(found) = Found::of(settings, sources.discovery(), &POSTGRES, taken)? else { return Ok(None) };
+    let named = named.iter().flat_map(|named| named.access.dsn.hosts.clone()).collect();
+    let finder = Contained { settings: settings.clone(), sources: sources.clone(), make, named };
+    tokio::spawn(found.clone().follow(Arc::new(finder)));
+    Ok(Some(found))
+}
+
+impl Finder for Contained {
+    fn is_named(&self, wish: &Wish) -> bool {
+        self.named.iter().any(|(host, port)| wish.is_at(host, *port))
+    }
+
+    fn reach<'a>(&'a self, wish: &'a Wish, place: &'a Place) -> BoxFuture<'a, Result<(), Missing>> {
+        async {
+            let access = targets::contained(&self.settings, wish, place);
+            let mut dsn = access.dsn;
+            if let Some(file) = &access.password_file {
+                dsn.password = Some(targets::password(file).map_err(|_| Missing::Secret)?);
+            }
+            let session = Session::open(&dsn, Instant::now() + PATIENCE).await;
+            session.map(drop).map_err(|refusal| missing(&refusal))
+        }
+        .boxed()
+    }
+
+    fn add(&self, wish: &Wish, place: &Place) {
+        let access = targets::contained(&self.settings, wish, place);
+        self.sources.add((self.make)(Some(&wish.name), access));
+    }
+
+    fn remove(&self, name: &str) {
+        self.sources.remove(Part::Postgres, name);
+    }
+}
+
+/// What a refusal means, by the SQLSTATE in its words.
+fn missing(refusal: &Refusal) -> Missing {
+    let reason = &refusal.reason;
+    let says = |text: &str| reason.contains(text);
+    match () {
+        () if says("SQLSTATE 28P01") || says("password missing") => Missing::Password,
+        // `no pg_hba.conf entry for host …, no encryption` lets in whoever speaks TLS, or nobody.
+        () if says("SQLSTATE 28000") => Missing::User,
+        () if says("SQLSTATE 3D000") => Missing::Database,
+        // Starting, stopping, full: it will let us in.
+        () if says("SQLSTATE 57P03") || says("SQLSTATE 53300") || says("SQLSTATE 57P01") => Missing::Network,
+        () if says("SQLSTATE") => Missing::Protocol,
+        () if says("TLS") => Missing::Tls,
+        () => Missing::Network,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_say_what_is_missing() {
+        let missing = |reason: &str| missing(&Refusal { reason: reason.to_owned(), wait: false });
+        for (reason, expected) in [
+            ("password authentication failed for user \"x\" (SQLSTATE 28P01)", Missing::Password),
+            ("invalid configuration: password missing", Missing::Password),
+            ("Peer authentication failed for user \"x\" (SQLSTATE 28000)", Missing::User),
+            ("database \"x\" does not exist (SQLSTATE 3D000)", Missing::Database),
+            ("the database system is starting up (SQLSTATE 57P03)", Missing::Network),
+            ("172.17.0.2:5432: Connection refused (os error 111)", Missing::Network),
+        ] {
+            assert_eq!(missing(reason), expected, "{reason}");
+        }
+    }
+}

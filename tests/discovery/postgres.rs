@@ -1,0 +1,97 @@
+//! PostgreSQL in containers.
+
+use crate::support::docker::{Container, Docker};
+use crate::{Network, SECRET, agent, docker, is_told, is_up, keeps_secrets, told, up};
+
+/// As the official image: whoever is on its socket is let in, whoever comes over the network needs a password.
+const SERVER: &str = r#"
+export LC_ALL=C PGDATA=/var/lib/postgresql/data
+if [ ! -e $PGDATA/PG_VERSION ]; then
+  echo "$POSTGRES_PASSWORD" > /tmp/password
+  initdb -U "${POSTGRES_USER:-postgres}" --pwfile=/tmp/password --auth-local="${LOCAL:-trust}" --no-sync || exit 1
+  echo "host all all all scram-sha-256" >> $PGDATA/pg_hba.conf
+fi
+exec postgres -c listen_addresses=* -c fsync=off -c unix_socket_directories=/var/run/postgresql
+"#;
+
+const PASSWORD: &str = "POSTGRES_PASSWORD=hunter2-of-the-test";
+
+fn start<'a>(network: &Network<'a>, name: &str, options: &[&str]) -> Container<'a> {
+    network.start(name, &[&["-u", "999:999", "-e", PASSWORD], options].concat(), "postgres:14", &["sh", "-c", SERVER])
+}
+
+fn isolated<'a>(docker: &'a Docker, name: &str, options: &[&str]) -> Container<'a> {
+    let first = ["--network", "none", "--name", name, "-v", "/usr:/usr:ro", "-u", "999:999", "-e", PASSWORD];
+    docker.start(&[&first, options, &["postgres:14", "sh", "-c", SERVER]].concat())
+}
+
+#[test]
+fn a_container_without_a_network_is_reached_by_its_socket() {
+    let docker = docker();
+    let agent = agent(&docker, &[]);
+    let _server = isolated(&docker, "pg-socket", &["-e", "POSTGRES_USER=shop"]);
+    assert_eq!(is_told(&agent, "pg-socket", None).labels["how"], "socket");
+    is_up(&agent, "pg_up", "pg-socket");
+    let page = agent.scrape("/metrics/postgres");
+    assert!(page.value("pg_stat_database_numbackends", &[("datname", "postgres"), ("target", "pg-socket")]).is_some());
+    assert!(page.all("stack_exporter_discovered_target").all(|series| series.labels["part"] == "postgres"));
+    keeps_secrets(&agent);
+}
+
+#[test]
+fn a_password_comes_from_a_file_that_a_label_names_or_with_the_switch() {
+    let docker = docker();
+    let network = Network::new(&docker, "pg-password");
+    let _plain = start(&network, "pg-plain", &["-e", "LOCAL=scram-sha-256"]);
+    let label = ["--label", "stack-exporter.postgres.password-file=pg", "--label", "stack-exporter.postgres.name=main db"];
+    let _labelled = start(&network, "pg-labelled", &[&["-e", "LOCAL=scram-sha-256"], &label[..]].concat());
+    let secrets = tempfile::tempdir().unwrap();
+    let folder = format!("--discovery.secrets={}", secrets.path().display());
+    let careful = agent(&docker, &[&folder]);
+    let allowed = agent(&docker, &[&folder, "--discovery.environment"]);
+
+    is_told(&careful, "pg-plain", Some("password"));
+    assert_eq!(up(&careful, "pg_up", "pg-plain"), None, "what nobody asked for is no alert");
+    is_told(&careful, "main db", Some("secret"));
+    std::fs::write(secrets.path().join("pg"), format!("{SECRET}\n")).unwrap();
+    is_told(&careful, "main db", None);
+    is_up(&careful, "pg_up", "main db");
+
+    is_told(&allowed, "pg-plain", None);
+    is_up(&allowed, "pg_up", "pg-plain");
+    keeps_secrets(&careful);
+    keeps_secrets(&allowed);
+}
+
+#[test]
+fn what_is_missing_is_told_by_one_word() {
+    let docker = docker();
+    let _database = isolated(&docker, "pg-database", &["-e", "POSTGRES_DB=nowhere"]);
+    let _user = isolated(&docker, "pg-user", &["--label", "stack-exporter.postgres=user=nobody"]);
+    let _option = isolated(&docker, "pg-option", &["--label", "stack-exporter.postgres=host=10.0.0.1"]);
+    let _off = isolated(&docker, "pg-off", &["--label", "stack-exporter.postgres=false"]);
+    let nothing = ["--network", "none", "--name", "pg-nothing", "postgres:14", "sleep", "600"];
+    let _nothing = docker.start(&nothing);
+    let agent = agent(&docker, &[]);
+    is_told(&agent, "pg-database", Some("database"));
+    is_told(&agent, "pg-user", Some("user"));
+    is_told(&agent, "pg-option", Some("label"));
+    is_told(&agent, "pg-nothing", Some("network"));
+    assert_eq!(up(&agent, "pg_up", "pg-user"), Some(0.0), "whatever the operator asked for is a target");
+    assert_eq!((up(&agent, "pg_up", "pg-database"), up(&agent, "pg_up", "pg-option")), (None, None));
+    assert_eq!(told(&agent, "pg-off"), None);
+}
+
+#[test]
+fn a_link_in_a_container_leads_nowhere_else() {
+    let docker = docker();
+    let host = tempfile::tempdir().unwrap();
+    let socket = host.path().join("s");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let link = format!("ln -s {} /run/postgresql/.s.PGSQL.5432; exec sleep 600", socket.display());
+    let _hostile = docker.start(&["--network", "none", "--name", "pg-link", "postgres:14", "sh", "-c", &link]);
+    let agent = agent(&docker, &[]);
+    is_told(&agent, "pg-link", Some("network"));
+    assert!(listener.accept().is_err(), "nobody came");
+}
