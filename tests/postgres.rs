@@ -4,13 +4,13 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use support::exposition::{self, Exposition, Series};
+use support::exposition::{Exposition, Series};
 use support::postgres::{Postgres, add_slots, fixture, furnish, shape};
-use support::{Agent, free_port, http, wait_for};
+use support::postgres_exporter::Exporter;
+use support::{Agent, free_port, wait_for};
 
 /// Only this part.
 const ONLY: [&str; 3] = ["--no-host", "--no-containers", "--no-redis"];
@@ -187,32 +187,6 @@ fn a_bad_connection_string_is_one_line_and_exit_code_2() {
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(text.lines().count() == 1 && text.contains("postgres.") && !text.contains("hunter2"), "{text}");
-    }
-}
-
-/// Debian's postgres_exporter, running.
-struct Exporter(Child, u16);
-
-impl Exporter {
-    fn start(dsn: &str) -> Exporter {
-        let (program, port) = ("/usr/bin/prometheus-postgres-exporter", free_port());
-        assert!(Path::new(program).exists(), "this test compares with {program} (Debian: prometheus-postgres-exporter)");
-        let mut command = Command::new(program);
-        command.arg(format!("--web.listen-address=127.0.0.1:{port}")).env_clear().env("DATA_SOURCE_NAME", dsn);
-        let exporter = Exporter(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(), port);
-        wait_for("postgres_exporter", Duration::from_secs(20), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        exporter
-    }
-
-    fn scrape(&self) -> Exposition {
-        exposition::parse(&http("GET", self.1, "/metrics", &[]).text()).unwrap()
-    }
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

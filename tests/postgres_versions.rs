@@ -1,5 +1,5 @@
 //! The PostgreSQL part against servers of several versions: run by tests/postgres-versions, which fetches them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod support;
 
@@ -152,6 +152,24 @@ fn scrape_until_whole(agent: &Agent, what: &str, lacks: impl Fn(&Exposition) -> 
     }
 }
 
+/// The families of checkpoints are there on every version where older names are asked for, and nothing fails.
+fn keeps_checkpoints(server: &Postgres, compat: &str) {
+    let mut flags = every_collector();
+    flags.push(format!("--postgres.compat={compat}"));
+    let args: Vec<&str> = ONLY.iter().copied().chain(flags.iter().map(String::as_str)).collect();
+    let agent = Agent::start(&args, &[("DATA_SOURCE_NAME", &server.dsn("shop"))]);
+    let page = agent.scrape("/metrics/postgres");
+    let failed: Vec<_> = page.all("pg_scrape_collector_success").filter(|series| series.value == 0.0).collect();
+    assert!(failed.is_empty(), "{compat}: {failed:?} {}", agent.log());
+    let view =
+        if server.major() >= 17 { "num_requested FROM pg_stat_checkpointer" } else { "checkpoints_req FROM pg_stat_bgwriter" };
+    let requested = server.number("shop", &format!("SELECT {view}"));
+    assert!(requested > 0.0);
+    assert_eq!(page.value("pg_stat_bgwriter_checkpoints_req_total", &[]), Some(requested), "{compat}");
+    let old = page.value("pg_stat_bgwriter_checkpoints_req", &[]);
+    assert_eq!(old, Some(requested).filter(|_| compat == "0.11"), "{compat}");
+}
+
 fn has_every_family(major: u32) {
     let (server, standby) = everything(major);
     let mut idle = [server.session("shop"), standby.session("postgres")];
@@ -165,6 +183,9 @@ fn has_every_family(major: u32) {
     let failed: Vec<_> = page.all("pg_scrape_collector_success").filter(|series| series.value == 0.0).collect();
     assert!(failed.is_empty(), "{major}: {failed:?} {}", ours.log());
     drop(ours);
+    for compat in ["0.11", "0.15"] {
+        keeps_checkpoints(&server, compat);
+    }
     let theirs = agent(&standby, "shop");
     let page = scrape_until_whole(&theirs, &format!("standby {major}"), |page| {
         missing(page, &receiver).into_iter().chain(missing_of_samples(page, &of_standby)).collect()

@@ -13,12 +13,14 @@ pub(super) struct Column {
     pub(super) sql: &'static str,
     since: u32,
     before: u32,
+    /// Whether NULL is 0 where it would be absent.
+    zero: bool,
 }
 
 impl Column {
     /// `sql` as `family`, on all servers.
     pub(super) const fn new(family: Family, sql: &'static str) -> Self {
-        Column { family, sql, since: 0, before: u32::MAX }
+        Column { family, sql, since: 0, before: u32::MAX, zero: false }
     }
 
     /// A counter on all servers.
@@ -41,6 +43,11 @@ impl Column {
         Column { before, ..self }
     }
 
+    /// NULL is 0 even where that of other columns of the view is absent.
+    pub(super) const fn or_zero(self) -> Self {
+        Column { zero: true, ..self }
+    }
+
     fn is_on(&self, major: u32) -> bool {
         (self.since..self.before).contains(&major)
     }
@@ -53,6 +60,8 @@ pub(super) enum Null {
     Zero,
     /// No sample.
     Absent,
+    /// Not a number, as postgres_exporter had it before 0.13.
+    NotANumber,
 }
 
 /// The columns that a server of version `major` has, for a SELECT.
@@ -99,7 +108,8 @@ pub(super) fn emit(
             let value = match (row.text(first + at), null) {
                 (Some(_), _) => row.number(first + at),
                 (None, Null::Zero) => Some(0.0),
-                (None, Null::Absent) => None,
+                (None, Null::Absent) => column.zero.then_some(0.0),
+                (None, Null::NotANumber) => Some(f64::NAN),
             };
             if let Some(value) = value {
                 rows.add_to(labels, [], value);

@@ -7,6 +7,7 @@
 mod collector;
 mod collectors;
 mod column;
+mod compat;
 mod contained;
 mod dsn;
 mod find;
@@ -45,7 +46,7 @@ pub static MODULE: Module = Module {
 
 fn flags() -> Vec<&'static Flag> {
     let entries = ENTRIES.iter().map(|entry| &entry.enabled);
-    targets::FLAGS.into_iter().chain(entries).chain(options::FLAGS).chain(retired::flags()).collect()
+    targets::FLAGS.into_iter().chain(entries).chain([&compat::FLAG]).chain(options::FLAGS).chain(retired::flags()).collect()
 }
 
 fn collectors(settings: &Settings) -> Vec<(&'static str, bool)> {

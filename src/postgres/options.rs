@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::collector::Entry;
+use super::compat::Compat;
 use super::retired;
 use crate::settings::{Error, Flag, Settings};
 
@@ -54,13 +55,24 @@ pub(super) struct Options {
     pub(super) default_metrics: bool,
     /// When the settings were read, as a Unix time.
     pub(super) read_at: u64,
+    /// Whose names and labels.
+    pub(super) compat: Compat,
 }
 
 impl Default for Options {
     /// What nobody asked otherwise for.
     fn default() -> Self {
         let (without_databases, without_users, exclude) = (String::new(), String::new(), String::new());
-        Options { query_length: None, limit: 100, without_databases, without_users, exclude, default_metrics: true, read_at: 0 }
+        Options {
+            query_length: None,
+            limit: 100,
+            without_databases,
+            without_users,
+            exclude,
+            default_metrics: true,
+            read_at: 0,
+            compat: Compat::Latest,
+        }
     }
 }
 
@@ -75,7 +87,9 @@ impl Options {
             return Err(Error::new(format!("{}: {length} is not between 1 and {}", LENGTH.name, MOST.1)));
         }
         let exclude = if settings.is_given(&EXCLUDE) { names(&EXCLUDE) } else { literals(&retired::excluded(settings)) };
+        let compat = Compat::read(settings)?;
         Ok(Options {
+            compat,
             query_length: settings.switch(&TEXTS).then_some(length),
             limit,
             without_databases: names(&NO_DATABASES),

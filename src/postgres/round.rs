@@ -27,8 +27,9 @@ pub(super) struct Planned {
 
 /// The statements of `collectors` for `server`: those that read the disk come last.
 pub(super) fn plan(collectors: &[&'static Entry], server: &Server) -> Vec<Planned> {
-    let statements =
-        collectors.iter().flat_map(|collector| collector.statements.iter().map(move |statement| (*collector, statement)));
+    let statements = collectors
+        .iter()
+        .flat_map(|collector| server.options.compat.statements(collector).map(move |statement| (*collector, statement)));
     let mut plan: Vec<Planned> = statements
         .filter_map(|(collector, statement)| Some(Planned { collector, statement, sql: (statement.sql)(server)?, failed: false }))
         .collect();
@@ -56,11 +57,11 @@ pub(super) struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    /// The collectors that `job` wants; `labels` go on all their samples.
-    pub(super) fn new(job: &'a Job, collectors: &[&'static Entry], labels: &Labels) -> Self {
+    /// The collectors that `job` wants; `labels` gives the labels that go on all samples of one.
+    pub(super) fn new(job: &'a Job, collectors: &[&'static Entry], labels: impl Fn(&str) -> Labels) -> Self {
         let waiting = collectors.iter().filter(|collector| job.wants(collector.name)).map(|collector| Progress {
             collector,
-            samples: Samples::with_common(labels.clone()),
+            samples: Samples::with_common(labels(collector.name)),
             took: Duration::ZERO,
             open: 0,
             result: Ok(()),

@@ -121,7 +121,8 @@ impl Worker for Target {
         let start = Instant::now();
         // A part of the time is kept back to hand in what there is before the page leaves.
         let time = (job.remaining() * 9 / 10).min(self.access.timeout);
-        let mut round = Round::new(job, &self.collectors, &self.labels);
+        let address = self.access.dsn.address();
+        let mut round = Round::new(job, &self.collectors, |name| self.options.compat.labels(name, self.labels.clone(), &address));
         let outcome = self.run(&mut round, start + time).await;
         self.scrapes += 1;
         let mut samples = Samples::with_common(self.labels.clone());

@@ -15,6 +15,7 @@ pub mod exposition;
 pub mod node;
 pub mod pki;
 pub mod postgres;
+pub mod postgres_exporter;
 pub mod redis;
 
 use std::io::{BufRead, BufReader, Read, Write};

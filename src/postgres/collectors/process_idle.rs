@@ -3,7 +3,7 @@
 //! postgres_exporter shows the first of these groups only, and fails where there is none.
 
 use crate::exposition::{Family, Labels, Samples};
-use crate::postgres::collector::{Entry, Server, Statement};
+use crate::postgres::collector::{Entry, Statement};
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -14,28 +14,35 @@ static IDLE: Family =
 pub(super) static ENTRY: Entry = Entry {
     name: "process_idle",
     enabled: Flag::switch("postgres.collector.process_idle", false, "For how long sessions have been idle."),
-    statements: &[Statement::new(|_| Some(SQL.into()), emit)],
+    statements: &[Statement::new(
+        |_| Some(select("application_name, state", "LIKE 'idle%'").into()),
+        |_, table, out| emit(&["application_name", "state"], table, out),
+    )],
 };
 
 /// The upper bounds, in the order of the statement's columns.
 const BOUNDS: [&str; 9] = ["1", "2", "5", "15", "30", "60", "90", "120", "300"];
 
-const SQL: &str = "SELECT application_name, state, count(*), sum(age), count(*) FILTER (WHERE age <= 1), \
-    count(*) FILTER (WHERE age <= 2), count(*) FILTER (WHERE age <= 5), count(*) FILTER (WHERE age <= 15), \
-    count(*) FILTER (WHERE age <= 30), count(*) FILTER (WHERE age <= 60), count(*) FILTER (WHERE age <= 90), \
-    count(*) FILTER (WHERE age <= 120), count(*) FILTER (WHERE age <= 300) FROM (SELECT application_name, state, \
-    greatest(extract(epoch FROM now() - state_change), 0) AS age FROM pg_stat_activity WHERE state LIKE 'idle%') a GROUP BY 1, 2";
+/// One row for each group of `columns`, of the sessions whose state is as `which` says.
+pub(in crate::postgres) fn select(columns: &str, which: &str) -> String {
+    let buckets: String = BOUNDS.iter().map(|bound| format!(", count(*) FILTER (WHERE age <= {bound})")).collect();
+    format!(
+        "SELECT {columns}, count(*), sum(age){buckets} FROM (SELECT {columns}, \
+         greatest(extract(epoch FROM now() - state_change), 0) AS age FROM pg_stat_activity WHERE state {which}) a GROUP BY {columns}"
+    )
+}
 
-fn emit(_: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
+pub(in crate::postgres) fn emit(names: &[&str], table: &Table, out: &mut Samples) -> Result<(), Fault> {
     let mut family = out.family(&IDLE);
     for row in table.rows() {
-        let labels = Labels::of(&[("application_name", row.label(0)), ("state", row.label(1))]);
-        let count = row.number(2).unwrap_or(0.0);
+        let (mut labels, first) = (Labels::new(), names.len());
+        names.iter().enumerate().for_each(|(at, name)| labels.push(name, row.label(at)));
+        let count = row.number(first).unwrap_or(0.0);
         for (at, bound) in BOUNDS.iter().enumerate() {
-            family.line("_bucket", &labels, &[("le", bound)], row.number(4 + at).unwrap_or(0.0));
+            family.line("_bucket", &labels, &[("le", bound)], row.number(first + 2 + at).unwrap_or(0.0));
         }
         family.line("_bucket", &labels, &[("le", "+Inf")], count);
-        family.line("_sum", &labels, &[], row.number(3).unwrap_or(0.0));
+        family.line("_sum", &labels, &[], row.number(first + 1).unwrap_or(0.0));
         family.line("_count", &labels, &[], count);
     }
     Ok(())
@@ -50,7 +57,7 @@ mod tests {
     fn buckets_add_up() {
         let mut row = [Some("3"); 13];
         row[..5].copy_from_slice(&[Some("app"), Some("idle"), Some("4"), Some("310.5"), Some("1")]);
-        let text = text(|out| emit(&Server::default(), &Table::of(&[row]), out));
+        let text = text(|out| emit(&["application_name", "state"], &Table::of(&[row]), out));
         assert_eq!(text.lines().count(), 12);
         let labels = "application_name=\"app\",state=\"idle\"";
         assert!(text.contains(&format!("pg_process_idle_seconds_bucket{{{labels},le=\"1\"}} 1\n")), "{text}");

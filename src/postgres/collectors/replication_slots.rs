@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::exposition::{Family, Labels, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
+use crate::postgres::compat::Compat;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -38,7 +39,7 @@ pub(super) static ENTRY: Entry = Entry {
     statements: &[Statement::new(sql, emit)],
 };
 
-fn sql(server: &Server) -> Option<Cow<'static, str>> {
+pub(in crate::postgres) fn sql(server: &Server) -> Option<Cow<'static, str>> {
     let since_13 = if server.major >= 13 { "safe_wal_size, wal_status" } else { "NULL, NULL" };
     Some(
         format!(
@@ -50,10 +51,13 @@ fn sql(server: &Server) -> Option<Cow<'static, str>> {
     )
 }
 
-fn emit(_: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
+pub(in crate::postgres) fn emit(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
     for row in table.rows() {
         let slot = Labels::of(&[("slot_name", row.label(0)), ("slot_type", row.label(1))]);
-        let place = Labels::of(&[("slot_name", row.label(0)), ("database", row.label(2))]);
+        let mut place = Labels::of(&[("slot_name", row.label(0)), ("database", row.label(2))]);
+        if server.options.compat == Compat::V0_15 {
+            place.push("server", &server.address);
+        }
         let active = row.number(3).unwrap_or(0.0);
         out.family(&ACTIVE).add_to(&place, [], active);
         out.family(&IS_ACTIVE).add_to(&slot, [], active);

@@ -4,7 +4,7 @@
 //! state of each database that nobody is in has a zero, its other labels empty.
 
 use crate::exposition::{Family, Labels, Samples};
-use crate::postgres::collector::{Entry, Server, Statement};
+use crate::postgres::collector::{Entry, Statement};
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -25,15 +25,19 @@ const LABELS: [&str; 6] = ["state", "usename", "application_name", "backend_type
 pub(super) static ENTRY: Entry = Entry {
     name: "stat_activity",
     enabled: Flag::switch("postgres.collector.stat_activity", true, "Sessions by state, and their oldest transaction."),
-    statements: &[Statement::new(|_| Some(SQL.into()), emit)],
+    statements: &[Statement::new(|_| Some(select(&LABELS).into()), |_, table, out| emit(&LABELS, table, out))],
 };
 
-/// One row for each group, at least one for each database.
-const SQL: &str = "SELECT d.datname, a.* FROM pg_database d LEFT JOIN (SELECT state, usename, application_name, backend_type, \
-    wait_event_type, wait_event, count(*), max(extract(epoch FROM now() - xact_start)), datid FROM pg_stat_activity \
-    WHERE pid <> pg_backend_pid() GROUP BY 1, 2, 3, 4, 5, 6, datid) a ON a.datid = d.oid ORDER BY d.datname";
+/// One row for each group, at least one for each database. `labels` are columns of the view, the state first.
+pub(in crate::postgres) fn select(labels: &[&str]) -> String {
+    let columns = labels.join(", ");
+    format!(
+        "SELECT d.datname, a.* FROM pg_database d LEFT JOIN (SELECT {columns}, count(*), max(extract(epoch FROM now() - xact_start)), \
+         datid FROM pg_stat_activity WHERE pid <> pg_backend_pid() GROUP BY {columns}, datid) a ON a.datid = d.oid ORDER BY d.datname"
+    )
+}
 
-fn emit(_: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
+pub(in crate::postgres) fn emit(names: &[&str], table: &Table, out: &mut Samples) -> Result<(), Fault> {
     let mut groups: Vec<(Labels, f64, f64)> = Vec::new();
     let mut rows = table.rows().peekable();
     while let Some(database) = rows.peek().map(|row| row.label(0)) {
@@ -42,12 +46,13 @@ fn emit(_: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
             let Some(at) = STATES.iter().position(|state| row.text(1) == Some(state)) else { continue };
             empty.iter_mut().skip(at).take(1).for_each(|empty| *empty = false);
             let mut labels = Labels::of(&[("datname", database)]);
-            LABELS.iter().enumerate().for_each(|(at, name)| labels.push(name, row.label(at + 1)));
-            groups.push((labels, row.number(7).unwrap_or(0.0), row.number(8).unwrap_or(0.0).max(0.0)));
+            names.iter().enumerate().for_each(|(at, name)| labels.push(name, row.label(at + 1)));
+            let (count, age) = (row.number(names.len() + 1), row.number(names.len() + 2));
+            groups.push((labels, count.unwrap_or(0.0), age.unwrap_or(0.0).max(0.0)));
         }
         for (state, _) in STATES.iter().zip(empty).filter(|(_, empty)| *empty) {
             let mut labels = Labels::of(&[("datname", database), ("state", state)]);
-            LABELS.iter().skip(1).for_each(|name| labels.push(name, ""));
+            names.iter().skip(1).for_each(|name| labels.push(name, ""));
             groups.push((labels, 0.0, 0.0));
         }
     }
@@ -74,7 +79,7 @@ mod tests {
             group(Some("idle"), "3", None),
             group(None, "1", None),
         ]);
-        let text = text(|out| emit(&Server::default(), &table, out));
+        let text = text(|out| emit(&LABELS, &table, out));
         let counts: Vec<_> = text.lines().filter(|line| line.starts_with("pg_stat_activity_count")).collect();
         assert_eq!(counts.len(), 12, "{text}");
         assert_eq!(text.lines().count(), 24);

@@ -1,5 +1,7 @@
 //! `pg_stat_archiver`: archived and failed WAL files.
 
+use std::borrow::Cow;
+
 use crate::exposition::{Labels, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
@@ -7,7 +9,7 @@ use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
 
-static COLUMNS: [Column; 3] = [
+pub(in crate::postgres) static COLUMNS: [Column; 3] = [
     Column::counter("pg_stat_archiver_archived_count", "archived_count", "pg_stat_archiver.archived_count."),
     Column::counter("pg_stat_archiver_failed_count", "failed_count", "pg_stat_archiver.failed_count."),
     Column::gauge(
@@ -20,11 +22,12 @@ static COLUMNS: [Column; 3] = [
 pub(super) static ENTRY: Entry = Entry {
     name: "stat_archiver",
     enabled: Flag::switch("postgres.collector.stat_archiver", true, "Archived and failed WAL files."),
-    statements: &[Statement::new(
-        |server| Some(format!("SELECT {} FROM pg_stat_archiver", column::list(&COLUMNS, server.major)).into()),
-        emit,
-    )],
+    statements: &[Statement::new(sql, emit)],
 };
+
+pub(in crate::postgres) fn sql(server: &Server) -> Option<Cow<'static, str>> {
+    Some(format!("SELECT {} FROM pg_stat_archiver", column::list(&COLUMNS, server.major)).into())
+}
 
 fn emit(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
     column::emit(&COLUMNS, server.major, table, 0, &[Labels::new()], Null::Absent, out)

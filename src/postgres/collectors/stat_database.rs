@@ -12,7 +12,7 @@ use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
 
-static COLUMNS: [Column; 18] = [
+pub(in crate::postgres) static COLUMNS: [Column; 18] = [
     Column::gauge("pg_stat_database_numbackends", "numbackends", "pg_stat_database.numbackends, our own session included."),
     Column::counter("pg_stat_database_xact_commit", "xact_commit", "pg_stat_database.xact_commit."),
     Column::counter("pg_stat_database_xact_rollback", "xact_rollback", "pg_stat_database.xact_rollback."),
@@ -31,9 +31,10 @@ static COLUMNS: [Column; 18] = [
     Column::counter("pg_stat_database_blk_write_time", "blk_write_time", "pg_stat_database.blk_write_time, in milliseconds."),
     Column::counter(
         "pg_stat_database_stats_reset",
-        "coalesce(floor(extract(epoch FROM stats_reset)), 0)",
+        "floor(extract(epoch FROM stats_reset))",
         "pg_stat_database.stats_reset as a Unix time, 0 for never.",
-    ),
+    )
+    .or_zero(),
     Column::counter(
         "pg_stat_database_active_time_seconds_total",
         "active_time / 1000",

@@ -54,6 +54,11 @@ const SECRET: &str = "(not shown: it speaks of a password)";
 
 /// A role that may not see others' statements sees them without an id: those are one group, "unknown".
 fn sql(server: &Server) -> Option<Cow<'static, str>> {
+    Some(select(server, &COLUMNS).into())
+}
+
+/// User, database, id and text of each statement, and `columns` of it.
+pub(in crate::postgres) fn select(server: &Server, columns: &[Column]) -> String {
     let time = if server.major >= 13 { "total_exec_time" } else { "total_time" };
     let text = match server.options.query_length {
         Some(length) => format!("min(CASE WHEN s.query ~* 'password' THEN '{SECRET}' ELSE left(s.query, {length}) END)"),
@@ -63,16 +68,13 @@ fn sql(server: &Server) -> Option<Cow<'static, str>> {
         let databases = options::not_in(databases, &server.options.without_databases);
         format!("{databases} AND {}", options::not_in(users, &server.options.without_users))
     };
-    Some(
-        format!(
-            "SELECT pg_get_userbyid(s.userid), d.datname, coalesce(s.queryid::text, 'unknown'), {text}, {} FROM pg_stat_statements s \
+    format!(
+        "SELECT pg_get_userbyid(s.userid), d.datname, coalesce(s.queryid::text, 'unknown'), {text}, {} FROM pg_stat_statements s \
              JOIN pg_database d ON d.oid = s.dbid WHERE s.{time} > (SELECT percentile_cont(0.1) WITHIN GROUP (ORDER BY {time}) \
              FROM pg_stat_statements) AND {} GROUP BY 1, 2, 3 ORDER BY sum(s.{time}) DESC LIMIT {}",
-            column::list(&COLUMNS, server.major),
-            wanted("d.datname", "pg_get_userbyid(s.userid)"),
-            server.options.limit,
-        )
-        .into(),
+        column::list(columns, server.major),
+        wanted("d.datname", "pg_get_userbyid(s.userid)"),
+        server.options.limit,
     )
 }
 

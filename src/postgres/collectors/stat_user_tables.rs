@@ -78,8 +78,11 @@ pub(super) static ENTRY: Entry = Entry {
         true,
         "Counters and sizes of the tables of the connected database.",
     ),
-    statements: &[Statement::new(sql, emit), Statement::slow(sizes, emit_sizes)],
+    statements: &[COUNTERS, Statement::slow(sizes, emit_sizes)],
 };
+
+/// The statement that reads no disk.
+pub(in crate::postgres) const COUNTERS: Statement = Statement::new(sql, emit);
 
 fn sql(server: &Server) -> Option<Cow<'static, str>> {
     let columns = column::list(&COLUMNS, server.major);
@@ -88,7 +91,7 @@ fn sql(server: &Server) -> Option<Cow<'static, str>> {
 
 /// The tables of the view, straight from the catalog: the view would gather its counters once more. It has partitioned tables
 /// since PostgreSQL 14.
-fn sizes(server: &Server) -> Option<Cow<'static, str>> {
+pub(in crate::postgres) fn sizes(server: &Server) -> Option<Cow<'static, str>> {
     let columns = column::list(&SIZES, server.major);
     let kinds = if server.major >= 14 { "'r', 't', 'm', 'p'" } else { "'r', 't', 'm'" };
     Some(
@@ -101,7 +104,7 @@ fn sizes(server: &Server) -> Option<Cow<'static, str>> {
     )
 }
 
-fn labels(table: &Table) -> Vec<Labels> {
+pub(in crate::postgres) fn labels(table: &Table) -> Vec<Labels> {
     column::labels(table, ["datname", "schemaname", "relname"])
 }
 
@@ -109,7 +112,7 @@ fn emit(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> 
     column::emit(&COLUMNS, server.major, table, 3, &labels(table), Null::Zero, out)
 }
 
-fn emit_sizes(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
+pub(in crate::postgres) fn emit_sizes(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
     column::emit(&SIZES, server.major, table, 3, &labels(table), Null::Absent, out)
 }
 

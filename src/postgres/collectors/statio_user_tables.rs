@@ -26,12 +26,12 @@ pub(super) static ENTRY: Entry = Entry {
     statements: &[Statement::new(sql, emit)],
 };
 
-fn sql(server: &Server) -> Option<Cow<'static, str>> {
+pub(in crate::postgres) fn sql(server: &Server) -> Option<Cow<'static, str>> {
     let columns = column::list(&COLUMNS, server.major);
     Some(format!("SELECT current_database(), schemaname, relname, {columns} FROM pg_statio_user_tables").into())
 }
 
-fn emit(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
+pub(in crate::postgres) fn emit(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
     let labels = column::labels(table, ["datname", "schemaname", "relname"]);
     column::emit(&COLUMNS, server.major, table, 3, &labels, Null::Zero, out)
 }
