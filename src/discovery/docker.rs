@@ -10,15 +10,15 @@ use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use bollard::errors::Error;
-use bollard::models::{ContainerSummaryStateEnum, EventMessage};
-use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder};
+use bollard::models::EventMessage;
+use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptions};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::container::{Container, LABELS};
 use super::directory::Directory;
-use super::{image, inspection};
+use super::{image, inspection, kind};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,6 +28,8 @@ const PING: Duration = Duration::from_secs(10);
 const PINGS_TO_A_LIST: u32 = 6;
 /// Questions under way at once.
 const AT_ONCE: usize = 4;
+/// The most databases that are kept after they ended.
+const MOST_STOPPED: usize = 64;
 /// Pauses between attempts to reach an engine.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
 /// The events that change what we tell of a container. Those of health checks and `exec` are not even sent to us.
@@ -108,28 +110,30 @@ struct Watched<'a> {
 }
 
 impl Watched<'_> {
-    /// Lists all containers, forgets those that are removed, and inspects what runs and is new or renamed; all that runs at the start.
+    /// Lists what runs, and inspects what is new or renamed, at the start all of it; and databases that run no more, to see whether they are
+    /// still there. Forgets the rest.
     async fn list(&mut self, all: bool) -> Result<(), String> {
-        let options = ListContainersOptionsBuilder::new().all(true).build();
-        let listed = ask(self.docker.list_containers(Some(options))).await.map_err(|error| reason(&error))?;
+        let listed = ask(self.docker.list_containers(None::<ListContainersOptions>)).await.map_err(|error| reason(&error))?;
         let mut ids = HashSet::new();
         let mut wanted = Vec::new();
         for summary in listed {
             let Some(id) = summary.id else { continue };
-            let known = self.directory.get(&id);
-            let stopped = matches!(
-                summary.state,
-                Some(ContainerSummaryStateEnum::CREATED | ContainerSummaryStateEnum::EXITED | ContainerSummaryStateEnum::DEAD)
-            );
-            let same = known.as_ref().is_some_and(|known| {
-                let named = summary.names.is_some_and(|names| names.iter().any(|name| plain(name) == known.name));
-                named && stopped == known.pid.is_none()
+            let same = self.directory.get(&id).is_some_and(|known| {
+                known.pid.is_some() && summary.names.is_some_and(|names| names.iter().any(|name| plain(name) == known.name))
             });
-            // What has not run since we look is nobody's concern.
-            if known.is_some() && (all || !same) || known.is_none() && !stopped {
+            if all || !same {
                 wanted.push(id.clone());
             }
             ids.insert(id);
+        }
+        let mut stopped: Vec<_> = self.directory.all();
+        stopped.retain(|known| !ids.contains(&known.id) && kind::is_any(known));
+        // The latest: whoever runs jobs in such images may leave thousands behind.
+        stopped.sort_unstable_by_key(|known| std::cmp::Reverse(known.started));
+        stopped.truncate(MOST_STOPPED);
+        for known in stopped {
+            wanted.push(known.id.clone());
+            ids.insert(known.id.clone());
         }
         self.directory.retain(|id| ids.contains(id));
         self.failed.retain(|id| ids.contains(id));
@@ -176,7 +180,7 @@ impl Watched<'_> {
                     self.settle(&mut container, &image).await;
                     self.directory.put(container);
                 }
-                Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
+                Err(Error::DockerResponseServerError { status_code: 404, .. }) => self.directory.retain(|known| known != id),
                 Err(Error::RequestTimeoutError) => return Err(reason(&Error::RequestTimeoutError)),
                 Err(error) => {
                     last_error = Some(reason(&error));

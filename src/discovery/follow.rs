@@ -86,7 +86,9 @@ impl Found {
         loop {
             changes.borrow_and_update();
             let (mut wishes, _) = self.look.wishes(self.directory.all());
-            wishes.retain(|_, wish| !finder.is_named(wish));
+            // One that has ended is missed only if it was watched.
+            let missed = |name: &str| known.get(name).is_some_and(|known| known.place.is_some());
+            wishes.retain(|name, wish| (wish.running || missed(name)) && !finder.is_named(wish));
             known.retain(|name, known| wishes.contains_key(name) || self.forget(name, known, finder.as_ref()));
             wishes.into_iter().for_each(|(name, wish)| meet(&mut known, name, wish));
             self.reach(&mut known, &finder).await;
@@ -167,7 +169,6 @@ fn meet(known: &mut BTreeMap<String, Known>, name: String, wish: Wish) {
         // Its target says that it is down; there is nothing else to try.
         Some(known) if !wish.running => (known.wish.running, known.next) = (false, None),
         Some(known) => (known.wish, known.tries, known.next) = (wish, 0, Some(Instant::now())),
-        None if !wish.running => {}
         None => {
             let fresh = Known { wish, place: None, missing: None, tries: 0, next: Some(Instant::now()), logged: None };
             known.insert(name, fresh);

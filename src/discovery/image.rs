@@ -28,27 +28,50 @@ pub(super) async fn labels(socket: &str, id: &str) -> Option<HashMap<String, Str
         return None;
     }
     let mut stream = UnixStream::connect(socket).await.ok()?;
-    // An engine answers HTTP/1.0 without chunks, and closes.
+    // An engine answers HTTP/1.0 without chunks, and closes; what stands between us and it may leave the connection open.
     stream.write_all(format!("GET /images/{id}/json HTTP/1.0\r\nHost: docker\r\n\r\n").as_bytes()).await.ok()?;
-    let mut answer = Vec::new();
-    stream.take(LIMIT).read_to_end(&mut answer).await.ok()?;
+    let (mut answer, mut stream) = (Vec::new(), stream.take(LIMIT));
+    while stream.read_buf(&mut answer).await.ok()? > 0 && !is_whole(&answer) {}
     parse(&answer)
 }
 
-/// `HTTP/1.0 200 OK`, headers, an empty line, `{"Config":{"Labels":{"key":"value"}}}`
-fn parse(answer: &[u8]) -> Option<HashMap<String, String>> {
+/// `HTTP/1.0 200 OK`, headers, an empty line, the body.
+fn cut(answer: &[u8]) -> Option<(&str, &[u8])> {
     let end = memchr::memmem::find(answer, b"\r\n\r\n")?;
-    let head = std::str::from_utf8(answer.get(..end)?).ok()?;
+    Some((std::str::from_utf8(answer.get(..end)?).ok()?, answer.get(end + 4..)?))
+}
+
+/// Whether the body is as long as `Content-Length: 42` says, where it is said.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some((head, body)) = cut(answer) else { return false };
+    let length =
+        head.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    length.and_then(|(_, length)| length.trim().parse::<usize>().ok()).is_some_and(|length| body.len() >= length)
+}
+
+/// `{"Config":{"Labels":{"key":"value"}}}`
+fn parse(answer: &[u8]) -> Option<HashMap<String, String>> {
+    let (head, body) = cut(answer)?;
     if head.split(' ').nth(1) != Some("200") {
         return None;
     }
-    let image: Image = serde_json::from_slice(answer.get(end + 4..)?).ok()?;
+    let image: Image = serde_json::from_slice(body).ok()?;
     Some(image.config.and_then(|config| config.labels).unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_ends_where_it_says() {
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
+        for (text, whole) in
+            [("", false), (head, false), (&format!("{head}{{"), false), (&format!("{head}{{}}"), true), ("a\r\n\r\nb", false)]
+        {
+            assert_eq!(is_whole(text.as_bytes()), whole, "{text:?}");
+        }
+    }
 
     #[test]
     fn only_a_whole_answer_is_one() {

@@ -74,6 +74,11 @@ impl Kind {
     }
 }
 
+/// Whether the container may be a database of any kind.
+pub(super) fn is_any(container: &Container) -> bool {
+    !container.settings.is_empty() || [&POSTGRES, &REDIS].into_iter().any(|kind| kind.is(container))
+}
+
 /// `timescaledb` of `registry:5000/timescale/timescaledb:latest-pg16@sha256:…`
 fn image(text: &str) -> &str {
     let text = text.split('@').next().unwrap_or_default();

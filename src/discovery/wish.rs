@@ -273,3 +273,7 @@ impl<'a> Options<'a> {
         self.pairs.get(key).copied().filter(|text| !text.is_empty())
     }
 }
+
+#[cfg(test)]
+#[path = "wish_tests.rs"]
+mod tests;

@@ -102,6 +102,26 @@ fn what_the_settings_name_is_not_found_twice() {
     is_told_nothing(&off);
 }
 
+#[test]
+fn a_socket_that_is_shared_with_the_host_is_one_server() {
+    let docker = docker();
+    let network = Network::new(&docker, "redis-shared");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let mount = format!("{}:/run/redis", folder.path().display());
+    let command = [&SERVER[..], &["--unixsocket", "/run/redis/redis.sock", "--unixsocketperm", "777"]].concat();
+    let _shared = network.start("redis-shared", &["-v", &mount], "redis:6", &command);
+    let _other = start(&network, "redis-unshared", &[]);
+    let address = format!("unix://{}/redis.sock", folder.path().display());
+    let args = ["--docker", &docker.host, "--no-host", "--no-containers"];
+    let agent = crate::support::Agent::start(&args, &[("REDIS_ADDR", &address)]);
+    is_up(&agent, "redis_up", "redis-unshared");
+    wait_for("the server of the settings", SOON, || {
+        agent.scrape("/metrics/redis").all("redis_up").any(|series| series.labels.is_empty() && series.value == 1.0)
+    });
+    assert_eq!(told(&agent, "redis-shared"), None);
+}
+
 fn is_told_nothing(agent: &crate::support::Agent) {
     // What this agent does find it has found after what it does not look for would have been.
     let page = agent.scrape("/metrics/redis");

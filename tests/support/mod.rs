@@ -11,6 +11,7 @@
 
 pub mod bus;
 pub mod docker;
+pub mod engine;
 pub mod exposition;
 pub mod node;
 pub mod pki;

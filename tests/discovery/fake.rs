@@ -1,0 +1,100 @@
+//! Engines that no real daemon would be.
+
+use std::time::Duration;
+
+use crate::support::engine::{Answer, Engine};
+use crate::support::redis::Redis;
+use crate::support::{Agent, wait_for};
+use crate::{SECRET, is_told, keeps_secrets, told};
+
+const ID: &str = "10fa44541b0d1b167cdb6a2300c4536157403232852e2badc3c15c0c3a1c3386";
+
+fn version() -> Option<(u16, String)> {
+    Some((200, r#"{"Version":"9.9.9","ApiVersion":"1.44"}"#.to_owned()))
+}
+
+fn list() -> Option<(u16, String)> {
+    Some((200, format!(r#"[{{"Id":"{ID}","Names":["/cache"],"State":"running"}}]"#)))
+}
+
+/// A container of the host's network that names its port by a label.
+fn inspect(port: u16) -> String {
+    format!(
+        r#"{{"Id":"{ID}","Name":"/cache","Image":"sha256:abc","State":{{"Running":true,"Pid":4294967294}},
+        "Config":{{"Image":"redis:6","Env":["REDIS_PASSWORD={SECRET}","POSTGRES_PASSWORD={SECRET}","OTHER={SECRET}"],
+            "Cmd":["redis-server","--requirepass","{SECRET}"],
+            "Labels":{{"stack-exporter.redis":"port={port}","stack-exporter.redis.name":"mine"}}}},
+        "HostConfig":{{"NetworkMode":"host"}}}}"#
+    )
+}
+
+fn agent(engine: &Engine, args: &[&str]) -> Agent {
+    Agent::start(&[&["--docker", &engine.address(), "--no-host", "--no-containers"], args].concat(), &[])
+}
+
+/// The port of the server that the fake containers stand for.
+fn port() -> u16 {
+    static SERVER: std::sync::OnceLock<Redis> = std::sync::OnceLock::new();
+    SERVER.get_or_init(|| Redis::start(&["--requirepass", SECRET])).port
+}
+
+#[test]
+fn labels_count_once_the_engine_tells_those_of_the_image() {
+    let engine = Engine::start(|question, _| match question {
+        "GET /version" => version(),
+        "GET /containers/json" => list(),
+        "GET /events" => None,
+        "GET /images/sha256:abc/json" => Some((200, r#"{"Config":{"Labels":{"stack-exporter.redis.name":"mine"}}}"#.to_owned())),
+        _ => Some((200, inspect(port()))),
+    });
+    let careful = agent(&engine, &[]);
+    assert_eq!(is_told(&careful, "cache", Some("password")).labels["how"], "host");
+    assert_eq!(told(&careful, "mine"), None, "the name comes with the image");
+    let allowed = agent(&engine, &["--discovery.environment"]);
+    is_told(&allowed, "cache", None);
+    keeps_secrets(&careful);
+    keeps_secrets(&allowed);
+    assert!(engine.asked().iter().all(|question| question.starts_with("GET ")), "{:?}", engine.asked());
+}
+
+#[test]
+fn an_engine_that_keeps_its_images_to_itself_costs_the_labels_only() {
+    let images: [Answer; 3] = [
+        |_, _| Some((403, "no".to_owned())),
+        |_, _| Some((200, "{".to_owned())),
+        |_, _| Some((200, r#"{"Config":{"Labels":[1]}}"#.to_owned())),
+    ];
+    for answer in images {
+        let engine = Engine::start_with(move |question, before| match question {
+            "GET /version" => version(),
+            "GET /containers/json" => list(),
+            "GET /events" => None,
+            image if image.starts_with("GET /images/") => answer(question, before),
+            _ => Some((200, inspect(port()))),
+        });
+        let agent = agent(&engine, &[]);
+        wait_for("the line of the log", Duration::from_secs(30), || agent.log().contains("are not used"));
+        is_told(&agent, "cache", Some("network"));
+        assert_eq!(told(&agent, "mine"), None);
+    }
+}
+
+#[test]
+fn a_container_that_only_the_list_knows_to_be_gone_is_forgotten() {
+    let engine = Engine::start(|question, before| match question {
+        "GET /version" => version(),
+        "GET /containers/json" if before == 0 => list(),
+        "GET /containers/json" => Some((200, "[]".to_owned())),
+        // Each session lists anew.
+        "GET /events" if before == 0 => Some((200, String::new())),
+        "GET /events" => None,
+        "GET /images/sha256:abc/json" => Some((200, "{}".to_owned())),
+        _ if before == 0 => Some((200, inspect(port()))),
+        _ => Some((404, "{}".to_owned())),
+    });
+    let agent = agent(&engine, &[]);
+    wait_for("the second list", Duration::from_secs(30), || {
+        engine.asked().iter().filter(|question| *question == "GET /containers/json").count() > 1
+    });
+    wait_for("the container to be forgotten", Duration::from_secs(30), || told(&agent, "mine").is_none());
+}
