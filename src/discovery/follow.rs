@@ -109,7 +109,9 @@ impl Found {
         }
         let part = self.look.kind.part;
         self.told.remove(part, name);
-        tracing::info!(part, target = %name, container = %known.wish.container, "the container is gone");
+        if known.logged.is_some() {
+            tracing::info!(part, target = %name, container = %known.wish.container, "the container is gone");
+        }
         false
     }
 
@@ -133,7 +135,7 @@ impl Found {
         let state = State { how, missing: known.missing };
         self.told.set(part, &wish.name, state);
         // It may merely be starting.
-        let early = state.missing == Some(Missing::Network) && known.tries < 10;
+        let early = matches!(state.missing, Some(Missing::Network | Missing::Busy)) && known.tries < 10;
         if early || known.logged == Some(state) {
             return;
         }

@@ -29,7 +29,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::exposition::Samples;
 use crate::settings::{Error, Flag, Settings};
-use told::Told;
+use told::{State, Told};
 
 static DOCKER: Flag = Flag::text(
     "docker",
@@ -69,6 +69,16 @@ impl Discovery {
             Some(directory)
         });
         Ok(directory.clone())
+    }
+
+    /// Tells of a server of `part` that was found on this host, outside of any container.
+    pub fn meet_local(&self, part: &'static str, target: &str) {
+        self.told.set(part, target, State { how: "local", missing: None });
+    }
+
+    /// Tells of it no longer.
+    pub fn forget_local(&self, part: &'static str, target: &str) {
+        self.told.remove(part, target);
     }
 
     /// Writes what was found of the parts that are `shown`.

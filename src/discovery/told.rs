@@ -7,7 +7,7 @@ use crate::exposition::{Family, Samples};
 
 static FOUND: Family = Family::gauge(
     "stack_exporter_discovered_target",
-    "A database that was found in a container: how it is reached, whether it has been, and what is missing; 1.",
+    "A database that was found by itself: how it is reached, whether it has been, and what is missing; 1.",
 );
 
 /// Why a server that was found is not reached.
@@ -15,6 +15,8 @@ static FOUND: Family = Family::gauge(
 pub enum Missing {
     /// Nothing answers at any address that we know.
     Network,
+    /// It answers, and takes nobody now: it starts, stops, or is full.
+    Busy,
     /// It wants a password that nobody gave, or another one.
     Password,
     /// It does not know the user, or does not let that user in from here.
@@ -36,6 +38,7 @@ impl Missing {
     pub const fn word(self) -> &'static str {
         match self {
             Missing::Network => "network",
+            Missing::Busy => "busy",
             Missing::Password => "password",
             Missing::User => "user",
             Missing::Database => "database",
@@ -50,6 +53,7 @@ impl Missing {
     pub(super) const fn advice(self) -> &'static str {
         match self {
             Missing::Network => "join one of its networks, or publish its port",
+            Missing::Busy => "see why it starts for so long, or lets nobody in",
             Missing::Password => "name a password file in its label stack-exporter.<part>.password-file",
             Missing::User => "name a user whom it lets in, in its label stack-exporter.<part>.user",
             Missing::Database => "name a database of it in its label stack-exporter.postgres.database",

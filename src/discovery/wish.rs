@@ -193,12 +193,10 @@ impl Look {
         places
     }
 
-    /// The host's folders that may hold the server's socket.
+    /// The host's folders that may hold the server's socket. Not those for data: they may lie on another machine that does not answer.
     fn folders(&self, container: &Container) -> Vec<PathBuf> {
-        let sockets = self.kind.sockets;
-        let mounts = container.mounts.iter();
-        let holds = |inside: &str| sockets.is_empty() || inside == "/run/postgresql" || sockets.contains(&inside);
-        mounts.filter(|(inside, _)| holds(inside)).map(|(_, source)| self.roots.root(source)).collect()
+        let holds = |inside: &str| ["/run/", "/var/run/", "/tmp"].iter().any(|place| inside.starts_with(place));
+        container.mounts.iter().filter(|(inside, _)| holds(inside)).map(|(_, source)| self.roots.root(source)).collect()
     }
 }
 

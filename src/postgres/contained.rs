@@ -71,8 +71,8 @@ fn missing(refusal: &Refusal) -> Missing {
         // `no pg_hba.conf entry for host …, no encryption` lets in whoever speaks TLS, or nobody.
         () if says("SQLSTATE 28000") => Missing::User,
         () if says("SQLSTATE 3D000") => Missing::Database,
-        // Starting, stopping, full: it will let us in.
-        () if says("SQLSTATE 57P03") || says("SQLSTATE 53300") || says("SQLSTATE 57P01") => Missing::Network,
+        // Starting, full, stopping.
+        () if ["57P03", "53300", "57P01"].into_iter().any(|code| says(&format!("SQLSTATE {code}"))) => Missing::Busy,
         () if says("SQLSTATE") => Missing::Protocol,
         () if says("TLS") => Missing::Tls,
         () => Missing::Network,
@@ -91,7 +91,7 @@ mod tests {
             ("invalid configuration: password missing", Missing::Password),
             ("Peer authentication failed for user \"x\" (SQLSTATE 28000)", Missing::User),
             ("database \"x\" does not exist (SQLSTATE 3D000)", Missing::Database),
-            ("the database system is starting up (SQLSTATE 57P03)", Missing::Network),
+            ("the database system is starting up (SQLSTATE 57P03)", Missing::Busy),
             ("172.17.0.2:5432: Connection refused (os error 111)", Missing::Network),
         ] {
             assert_eq!(missing(reason), expected, "{reason}");

@@ -96,6 +96,7 @@ async fn search(settings: Settings, sources: Sources, make: Arc<Make>, contained
             let stays = !in_container(host, *port);
             if !stays {
                 sources.remove(Part::Postgres, name);
+                sources.discovery().forget_local(Part::Postgres.name(), name);
             }
             stays
         });
@@ -105,6 +106,7 @@ async fn search(settings: Settings, sources: Sources, make: Arc<Make>, contained
                 let as_socket_owner = access.dsn.as_owner && host.starts_with('/');
                 tracing::info!(part = "postgres", target = %name, host, port, as_socket_owner, "found a server");
                 sources.add(make(Some(&name), access));
+                sources.discovery().meet_local(Part::Postgres.name(), &name);
                 known.insert(name, (host, port));
             }
         }

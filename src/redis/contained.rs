@@ -71,6 +71,7 @@ fn missing(failure: &Failure) -> Missing {
             "noperm" => Missing::User,
             "tls" => Missing::Tls,
             "protocol" => Missing::Protocol,
+            "loading" => Missing::Busy,
             _ => Missing::Network,
         },
     }
@@ -87,7 +88,7 @@ mod tests {
             ("WRONGPASS invalid username-password pair or user is disabled.", Missing::Password),
             ("DENIED Redis is running in protected mode", Missing::Password),
             ("NOPERM this user has no permissions to run the 'info' command", Missing::User),
-            ("LOADING Redis is loading the dataset in memory", Missing::Network),
+            ("LOADING Redis is loading the dataset in memory", Missing::Busy),
         ] {
             assert_eq!(missing(&Failure::Refused(words.to_owned())), expected, "{words}");
         }

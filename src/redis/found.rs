@@ -12,7 +12,8 @@ use super::info::Info;
 use super::registry::Registry;
 use super::target::Target;
 use super::{reply, topology};
-use crate::discovery::Found;
+use crate::discovery::{Discovery, Found};
+use crate::scrape::Part;
 use crate::settings::Tls;
 
 /// Where servers usually listen, the most likely place first.
@@ -36,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Looks for servers for as long as the program runs, and watches each one found. A server that goes away stays a target, so that its
 /// absence shows; one that turns out to be in a container is left to who watches those.
-pub(super) async fn look(registry: Arc<Registry>, contained: Option<Found>) {
+pub(super) async fn look(registry: Arc<Registry>, contained: Option<Found>, discovery: Discovery) {
     let (host, port) = TCP;
     let mut places = vec![Endpoint::Tcp(host.to_owned(), port)];
     places.extend(SOCKETS.iter().map(|path| Endpoint::Unix(Path::new(path).to_path_buf())));
@@ -50,7 +51,9 @@ pub(super) async fn look(registry: Arc<Registry>, contained: Option<Found>) {
         let in_container =
             |place: &Endpoint| contained.as_ref().is_some_and(|found| place.is_held(|host, port| found.holds(host, port)));
         for known in met.extract_if(.., |known| in_container(&known.place)) {
-            registry.remove(&topology::name(&known.place));
+            let name = topology::name(&known.place);
+            registry.remove(&name);
+            discovery.forget_local(Part::Redis.name(), &name);
             places.push(known.place);
         }
         let mut silent = Vec::new();
@@ -62,7 +65,9 @@ pub(super) async fn look(registry: Arc<Registry>, contained: Option<Found>) {
             match tokio::time::timeout(PATIENCE, who(&place)).await.ok().flatten() {
                 Some(identity) if is_new(&met, identity.as_deref()) => {
                     tracing::info!(address = %place, "found a Redis server");
-                    registry.meet(Target::found(place.clone()));
+                    let target = Target::found(place.clone());
+                    discovery.meet_local(Part::Redis.name(), &target.name);
+                    registry.meet(target);
                     met.push(Met { identity, place });
                 }
                 _ => silent.push(place),

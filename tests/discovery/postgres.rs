@@ -30,8 +30,10 @@ fn a_container_without_a_network_is_reached_by_its_socket() {
     let docker = docker();
     let agent = agent(&docker, &[]);
     let _server = isolated(&docker, "pg-socket", &["-e", "POSTGRES_USER=shop"]);
+    let _peer = isolated(&docker, "pg-peer", &["-e", "LOCAL=peer"]);
     assert_eq!(is_told(&agent, "pg-socket", None).labels["how"], "socket");
     is_up(&agent, "pg_up", "pg-socket");
+    is_up(&agent, "pg_up", "pg-peer");
     let page = agent.scrape("/metrics/postgres");
     assert!(page.value("pg_stat_database_numbackends", &[("datname", "postgres"), ("target", "pg-socket")]).is_some());
     assert!(page.all("stack_exporter_discovered_target").all(|series| series.labels["part"] == "postgres"));
@@ -80,6 +82,30 @@ fn what_is_missing_is_told_by_one_word() {
     assert_eq!(up(&agent, "pg_up", "pg-user"), Some(0.0), "whatever the operator asked for is a target");
     assert_eq!((up(&agent, "pg_up", "pg-database"), up(&agent, "pg_up", "pg-option")), (None, None));
     assert_eq!(told(&agent, "pg-off"), None);
+}
+
+#[test]
+fn a_restart_is_one_gap_under_the_same_name() {
+    let docker = docker();
+    let network = Network::new(&docker, "pg-restart");
+    let label = ["-e", "LOCAL=scram-sha-256", "--label", "stack-exporter.postgres.password-file=pg"];
+    let _server = start(&network, "pg-again", &label);
+    let secrets = tempfile::tempdir().unwrap();
+    std::fs::write(secrets.path().join("pg"), SECRET).unwrap();
+    let agent = agent(&docker, &[&format!("--discovery.secrets={}", secrets.path().display())]);
+    is_up(&agent, "pg_up", "pg-again");
+    let started =
+        |agent| crate::support::Agent::scrape(agent, "/metrics/postgres").value("pg_postmaster_start_time_seconds", &[]);
+    let before = started(&agent);
+    docker.run(&["restart", "-t", "0", "pg-again"]);
+    let mut seen = Vec::new();
+    crate::support::wait_for("the server after its restart", crate::SOON, || {
+        // Never absent: it is down, or it is up.
+        seen.push(up(&agent, "pg_up", "pg-again").expect("the target stays"));
+        seen.last() == Some(&1.0) && (before.is_none() || started(&agent) != before)
+    });
+    seen.dedup();
+    assert!(seen.len() <= 3, "up, down for a while, and up again: {seen:?}");
 }
 
 #[test]
