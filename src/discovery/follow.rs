@@ -131,7 +131,7 @@ impl Found {
     /// Tells of a server on the page, and in the log when that is new.
     fn tell(&self, known: &mut Known) {
         let (part, title, wish) = (self.look.kind.part, self.look.kind.title, &known.wish);
-        let how = known.place.as_ref().or(wish.places.first()).map_or("none", |place| place.how);
+        let how = known.how;
         let state = State { how, missing: known.missing };
         self.told.set(part, &wish.name, state);
         // It may merely be starting.
@@ -157,6 +157,8 @@ struct Known {
     /// Where its target asks, if there is one.
     place: Option<Place>,
     missing: Option<Missing>,
+    /// By which kind of place it is reached, or comes nearest to it.
+    how: &'static str,
     /// How often it was tried in vain.
     tries: u32,
     /// When to try again; `None` while it is reached.
@@ -172,25 +174,36 @@ fn meet(known: &mut BTreeMap<String, Known>, name: String, wish: Wish) {
         Some(known) if !wish.running => (known.wish.running, known.next) = (false, None),
         Some(known) => (known.wish, known.tries, known.next) = (wish, 0, Some(Instant::now())),
         None => {
-            let fresh = Known { wish, place: None, missing: None, tries: 0, next: Some(Instant::now()), logged: None };
+            let fresh =
+                Known { wish, place: None, missing: None, how: "none", tries: 0, next: Some(Instant::now()), logged: None };
             known.insert(name, fresh);
         }
     }
 }
 
 impl Known {
-    fn learn(&mut self, result: Result<Place, Missing>, finder: &dyn Finder) {
-        self.missing = result.as_ref().err().copied();
+    fn learn(&mut self, attempt: Attempt, finder: &dyn Finder) {
         // Not reached, a server is a target if the operator asked for it or if it was one before: asked where it should be now, so that no
         // scrape is lost once it answers.
         let watched = self.wish.asked && self.wish.wrong.is_none() || self.place.is_some();
-        let guess = || {
-            let same = |place: &&Place| self.place.as_ref().is_some_and(|known| known.how == place.how);
-            self.wish.places.iter().find(same).or(self.wish.places.first()).cloned().filter(|_| watched && self.tries == 0)
+        let (reached, place) = match attempt {
+            Ok(place) => {
+                self.missing = None;
+                (true, Some(place))
+            }
+            Err((best, missing)) => {
+                let same = |place: &&Place| self.place.as_ref().is_some_and(|known| known.how == place.how);
+                let guess = self.wish.places.iter().find(same).cloned().or_else(|| best.clone());
+                self.missing = Some(missing);
+                self.how = best.map_or("none", |place| place.how);
+                (false, guess.filter(|_| watched && self.tries == 0))
+            }
         };
-        let reached = result.is_ok();
-        if let Some(place) = result.ok().or_else(guess) {
+        if let Some(place) = place {
             finder.add(&self.wish, &place);
+            if reached {
+                self.how = place.how;
+            }
             self.place = Some(place);
         }
         self.tries = self.tries.saturating_add(1);
@@ -205,25 +218,28 @@ impl Known {
 }
 
 /// The first place that answers, or the reason that tells most.
-async fn attempt(wish: Wish, finder: Arc<dyn Finder>) -> (String, Result<Place, Missing>) {
+async fn attempt(wish: Wish, finder: Arc<dyn Finder>) -> (String, Attempt) {
     let result = first_place(&wish, finder.as_ref()).await;
     (wish.name, result)
 }
 
-async fn first_place(wish: &Wish, finder: &dyn Finder) -> Result<Place, Missing> {
+/// The place that answers; or else the one that told most, and what is missing there.
+type Attempt = Result<Place, (Option<Place>, Missing)>;
+
+async fn first_place(wish: &Wish, finder: &dyn Finder) -> Attempt {
+    let mut best = (wish.places.first().cloned(), Missing::Network);
     if let Some(wrong) = wish.wrong {
-        return Err(wrong);
+        return Err((best.0, wrong));
     }
     if wish.password_file.as_ref().is_some_and(|file| !file.is_file()) {
-        return Err(Missing::Secret);
+        return Err((best.0, Missing::Secret));
     }
-    let mut reason = Missing::Network;
     for place in &wish.places {
         match timeout(PATIENCE, finder.reach(wish, place)).await.unwrap_or(Err(Missing::Network)) {
             Ok(()) => return Ok(place.clone()),
-            Err(Missing::Network) => {}
-            Err(other) => reason = other,
+            Err(missing) if best.1 == Missing::Network && missing != best.1 => best = (Some(place.clone()), missing),
+            Err(_) => {}
         }
     }
-    Err(reason)
+    Err(best)
 }

@@ -121,3 +121,39 @@ fn a_link_in_a_container_leads_nowhere_else() {
     is_told(&agent, "pg-link", Some("network"));
     assert!(listener.accept().is_err(), "nobody came");
 }
+
+/// As docker/compose.yml runs it: the host below /host, no capability, and a volume with the socket of a server that the settings name.
+#[test]
+fn an_agent_in_a_container_takes_a_shared_socket_for_one_server() {
+    let docker = docker();
+    let network = Network::new(&docker, "pg-volume");
+    docker.run(&["volume", "create", "pg-socket-volume"]);
+    let _server = start(&network, "pg-shared", &["-v", "pg-socket-volume:/var/run/postgresql"]);
+    let _other = start(&network, "pg-alone", &[]);
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_stack-exporter"));
+    let port = crate::support::free_port();
+    let (mount, listen) = (format!("{}:/agent:ro", binary.display()), format!("--web.listen-address=127.0.0.1:{port}"));
+    let engine = format!("--docker=unix:///host{}", docker.host.trim_start_matches("unix://"));
+    let options = "--name pg-agent --network host --cap-drop ALL --read-only -v /usr:/usr:ro -v /:/host:ro,rslave \
+        -v pg-socket-volume:/var/run/postgresql:ro";
+    let paths = "/agent --path.procfs=/host/proc --path.sysfs=/host/sys --path.rootfs=/host --no-host --no-redis";
+    let image = "registry.test:5000/tools/other:1";
+    let mut args: Vec<&str> = options.split_ascii_whitespace().collect();
+    args.extend(["-e", "DATA_SOURCE_NAME=user=postgres host=/var/run/postgresql", "-v", &mount, image]);
+    args.extend(paths.split_ascii_whitespace().chain([listen.as_str(), engine.as_str()]));
+    let agent = docker.start(&args);
+    let mut page = crate::support::exposition::Exposition::default();
+    crate::support::wait_for("the other server to be told", crate::SOON, || {
+        if std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            return false;
+        }
+        let body = crate::support::http("GET", port, "/metrics", &[]).text();
+        page = crate::support::exposition::parse(&body).unwrap();
+        let other = [("target", "pg-alone"), ("missing", "password"), ("how", "network")];
+        let named = page.all("pg_up").any(|series| series.labels.is_empty() && series.value == 1.0);
+        named && page.value("stack_exporter_discovered_target", &other).is_some()
+    });
+    assert!(page.series.iter().all(|series| !series.has(&[("target", "pg-shared")])));
+    drop((agent, _server));
+    docker.run(&["volume", "rm", "pg-socket-volume"]);
+}
