@@ -47,7 +47,7 @@ impl Statement {
 }
 
 /// What a session learned about its server when it was opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Server {
     /// Major version: 10 to 18.
     pub(super) major: u32,

@@ -12,6 +12,7 @@ mod contained;
 mod dsn;
 mod find;
 mod options;
+mod queries;
 mod retired;
 mod round;
 mod session;
@@ -46,12 +47,19 @@ pub static MODULE: Module = Module {
 
 fn flags() -> Vec<&'static Flag> {
     let entries = ENTRIES.iter().map(|entry| &entry.enabled);
-    targets::FLAGS.into_iter().chain(entries).chain([&compat::FLAG]).chain(options::FLAGS).chain(retired::flags()).collect()
+    targets::FLAGS
+        .into_iter()
+        .chain(entries)
+        .chain([&compat::FLAG])
+        .chain(options::FLAGS)
+        .chain(queries::FLAGS)
+        .chain(retired::flags())
+        .collect()
 }
 
 fn collectors(settings: &Settings) -> Vec<(&'static str, bool)> {
     let entries = ENTRIES.iter().map(|entry| (entry.name, options::is_on(entry, settings)));
-    std::iter::once((up::NAME, true)).chain(entries).collect()
+    [(up::NAME, true), (queries::NAME, queries::is_on(settings))].into_iter().chain(entries).collect()
 }
 
 fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
@@ -79,7 +87,8 @@ type Make = dyn Fn(Option<&str>, Access) -> Source + Send + Sync;
 fn source(label: Option<&str>, access: Access, enabled: &[&'static Entry], options: &Arc<Options>) -> Source {
     let labels = label.map_or_else(Labels::new, |label| Labels::of(&[("target", label)]));
     let name = label.map_or_else(|| access.dsn.address(), str::to_owned);
-    let collectors = std::iter::once(up::NAME).chain(enabled.iter().map(|entry| entry.name)).collect();
+    let own = (!options.queries.is_empty()).then_some(queries::NAME);
+    let collectors = std::iter::once(up::NAME).chain(own).chain(enabled.iter().map(|entry| entry.name)).collect();
     let target = Target::new(access, labels.clone(), enabled.to_vec(), options.clone());
     Source::task(Part::Postgres, &name, collectors, target).with_labels(labels)
 }

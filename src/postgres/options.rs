@@ -1,10 +1,12 @@
 //! What the operator wants to see beyond which collectors are on, in the words of postgres_exporter's flags.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::collector::Entry;
 use super::compat::Compat;
+use super::queries::Queries;
 use super::retired;
 use crate::settings::{Error, Flag, Settings};
 
@@ -40,7 +42,7 @@ pub(super) static FLAGS: [&Flag; 7] = [&TEXTS, &LENGTH, &LIMIT, &NO_DATABASES, &
 const MOST: (u64, u64) = (5_000, 4_096);
 
 /// The options as read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Options {
     /// Of each statement, how many characters of its text are shown; `None` without texts.
     pub(super) query_length: Option<u64>,
@@ -57,6 +59,7 @@ pub(super) struct Options {
     pub(super) read_at: u64,
     /// Whose names and labels.
     pub(super) compat: Compat,
+    pub(super) queries: Arc<Queries>,
 }
 
 impl Default for Options {
@@ -72,6 +75,7 @@ impl Default for Options {
             default_metrics: true,
             read_at: 0,
             compat: Compat::Latest,
+            queries: Arc::default(),
         }
     }
 }
@@ -87,9 +91,9 @@ impl Options {
             return Err(Error::new(format!("{}: {length} is not between 1 and {}", LENGTH.name, MOST.1)));
         }
         let exclude = if settings.is_given(&EXCLUDE) { names(&EXCLUDE) } else { literals(&retired::excluded(settings)) };
-        let compat = Compat::read(settings)?;
         Ok(Options {
-            compat,
+            compat: Compat::read(settings)?,
+            queries: Arc::new(Queries::read(settings)?),
             query_length: settings.switch(&TEXTS).then_some(length),
             limit,
             without_databases: names(&NO_DATABASES),

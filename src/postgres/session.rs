@@ -158,6 +158,47 @@ impl Session {
     }
 }
 
+/// The names of the columns, the rows, and how many rows were too many.
+pub(super) type Rows = (Vec<String>, Table, usize);
+
+impl Session {
+    /// Runs one statement of the operator's as [`ask`](Session::ask) runs ours, with dates as ISO 8601 has them. Beyond `most` rows
+    /// nothing is kept.
+    pub(super) async fn query(&mut self, statement: &str, until: Instant, most: usize) -> Result<Rows, Trouble> {
+        self.budget.store(QUERY_BUDGET, Ordering::Relaxed);
+        let message = message(&["SET LOCAL datestyle = 'ISO'", statement], until.saturating_duration_since(Instant::now()));
+        let (mut index, mut names, mut table, mut rows) = (0, Vec::new(), Table::default(), 0);
+        let answers = async {
+            let mut stream = pin!(self.client.simple_query_raw(&message).await?);
+            while let Some(answer) = stream.next().await {
+                match answer? {
+                    SimpleQueryMessage::RowDescription(columns) => {
+                        names = columns.iter().map(|column| column.name().to_owned()).collect();
+                        table.begin(columns.len());
+                    }
+                    SimpleQueryMessage::Row(row) => {
+                        if rows < most {
+                            (0..row.len()).for_each(|at| table.push(row.try_get(at).ok().flatten()));
+                        }
+                        rows += 1;
+                    }
+                    SimpleQueryMessage::CommandComplete(_) => index += 1,
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        match timeout_at(until, answers).await {
+            Ok(Ok(())) => Ok((names, table, rows.saturating_sub(most))),
+            Ok(Err(error)) => Err(trouble(&error, index)),
+            Err(_) => Err(Trouble::Late),
+        }
+    }
+}
+
+/// What one statement of the operator's may answer.
+const QUERY_BUDGET: usize = 16 * 1024 * 1024;
+
 /// How many statements of ours stand before the collectors'.
 const PRELUDE: usize = 3;
 

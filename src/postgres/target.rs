@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::collector::{Entry, Server};
 use super::dsn::Dsn;
 use super::options::Options;
+use super::queries::Runner;
 use super::round::{self, Planned, Round};
 use super::session::{Refusal, Session, Trouble};
 use super::{targets, up};
@@ -35,6 +36,7 @@ pub(super) struct Target {
     labels: Labels,
     collectors: Vec<&'static Entry>,
     options: Arc<Options>,
+    queries: Runner,
     session: Option<Session>,
     plan: Vec<Planned>,
     pause: Option<Pause>,
@@ -50,7 +52,8 @@ struct Pause {
 
 impl Target {
     pub(super) fn new(access: Access, labels: Labels, collectors: Vec<&'static Entry>, options: Arc<Options>) -> Self {
-        Target { access, labels, collectors, options, session: None, plan: Vec::new(), pause: None, scrapes: 0 }
+        let queries = Runner::new(options.queries.clone());
+        Target { access, labels, collectors, options, queries, session: None, plan: Vec::new(), pause: None, scrapes: 0 }
     }
 
     /// The session that is kept, or a new one.
@@ -138,6 +141,14 @@ impl Worker for Target {
             }
         };
         job.hand_in(up::NAME, start.elapsed(), result, &mut samples);
+        match &mut self.session {
+            Some(session) => {
+                if !self.queries.collect(job, session, &self.labels, start + time).await {
+                    self.session = None;
+                }
+            }
+            None => self.queries.give_up(job),
+        }
     }
 
     fn reset(&mut self) {
