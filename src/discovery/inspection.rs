@@ -152,6 +152,22 @@ mod tests {
         assert_eq!(read("{}", true), Container { id: "id".into(), health: Some(Health::Unchecked), ..Container::default() });
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_texts_are_read(texts in proptest::collection::vec("[0-9]{0,6}(/tcp|/udp)?|[0-9.:a-f]{0,20}|.{0,9}|(POSTGRES_USER|POSTGRES_DB)=.{0,5}|--requirepass", 8)) {
+            let text = |at: usize| serde_json::Value::from(texts[at].clone());
+            let answer = serde_json::json!({
+                "Name": text(0), "Image": text(1), "State": {"Pid": texts[2].len() as i64 - 1},
+                "Config": {"Env": texts, "Cmd": texts, "ExposedPorts": {texts[3].as_str(): {}}, "Labels": {texts[4].as_str(): text(5)}},
+                "HostConfig": {"NetworkMode": text(6)},
+                "NetworkSettings": {"Networks": {texts[7].as_str(): {"IPAddress": text(0), "Aliases": texts}},
+                    "Ports": {texts[1].as_str(): [{"HostIp": text(2), "HostPort": text(3)}]}},
+            });
+            let container = read(&answer.to_string(), true);
+            proptest::prop_assert!(!container.exposed.contains(&0) && container.published.iter().all(|port| port.port != 0 && port.host_port != 0));
+        }
+    }
+
     #[test]
     fn networks_of_others() {
         let network = |mode: &str| read(&format!(r#"{{"HostConfig":{{"NetworkMode":"{mode}"}}}}"#), false).network;

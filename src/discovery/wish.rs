@@ -63,11 +63,13 @@ pub struct Wish {
     /// Whether the container runs.
     pub running: bool,
     /// What is wrong with the labels.
-    pub(super) wrong: Option<Missing>,
-    port: u16,
-    aliases: Vec<String>,
+    pub(crate) wrong: Option<Missing>,
+    /// The port inside.
+    pub(crate) port: u16,
+    /// What the container is called in its networks.
+    pub(crate) aliases: Vec<String>,
     /// The host's side of its mounts.
-    folders: Vec<PathBuf>,
+    pub(crate) folders: Vec<PathBuf>,
 }
 
 impl Wish {

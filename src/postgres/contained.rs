@@ -41,7 +41,7 @@ impl Finder for Contained {
 
     fn reach<'a>(&'a self, wish: &'a Wish, place: &'a Place) -> BoxFuture<'a, Result<(), Missing>> {
         async {
-            let access = targets::contained(&self.settings, wish, place);
+            let access = targets::contained(&self.settings, wish, place).ok_or(Missing::Tls)?;
             let mut dsn = access.dsn;
             if let Some(file) = &access.password_file {
                 dsn.password = Some(targets::password(file).map_err(|_| Missing::Secret)?);
@@ -53,8 +53,9 @@ impl Finder for Contained {
     }
 
     fn add(&self, wish: &Wish, place: &Place) {
-        let access = targets::contained(&self.settings, wish, place);
-        self.sources.add((self.make)(Some(&wish.name), access));
+        if let Some(access) = targets::contained(&self.settings, wish, place) {
+            self.sources.add((self.make)(Some(&wish.name), access));
+        }
     }
 
     fn remove(&self, name: &str) {

@@ -134,9 +134,21 @@ pub(super) fn found(settings: &Settings, host: &str, port: u16) -> Access {
     timed(dsn, None, settings)
 }
 
-/// How to reach a server in a container: as the operator's labels say, or else as the container's first user.
-pub(super) fn contained(settings: &Settings, wish: &Wish, place: &Place) -> Access {
+/// How to reach a server in a container: as the operator's labels say, or else as the container's first user. `None` where that is not
+/// possible: with a kind of TLS that there is not.
+pub(super) fn contained(settings: &Settings, wish: &Wish, place: &Place) -> Option<Access> {
     let mut access = found(settings, &place.host, place.port);
+    if let Some(mode) = &wish.tls {
+        let word = mode.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let dsn = Dsn::parse(&format!("sslmode={mode}")).ok().filter(|_| word)?;
+        access.dsn = Dsn {
+            hosts: access.dsn.hosts,
+            user: access.dsn.user,
+            database: access.dsn.database,
+            as_owner: access.dsn.as_owner,
+            ..dsn
+        };
+    }
     let dsn = &mut access.dsn;
     if let Some(user) = &wish.user {
         (dsn.user, dsn.as_owner) = (Some(user.clone()), false);
@@ -146,7 +158,7 @@ pub(super) fn contained(settings: &Settings, wish: &Wish, place: &Place) -> Acce
     dsn.database = wish.database.clone().or(dsn.database.take());
     dsn.password.clone_from(&wish.password);
     access.password_file.clone_from(&wish.password_file);
-    access
+    Some(access)
 }
 
 /// The password in a file.
@@ -214,6 +226,28 @@ mod tests {
         assert_eq!((one.label.as_deref(), one.access.dsn.user.as_deref()), (Some("main"), Some("b")));
         settings.postgres_targets.push(target("main"));
         assert!(named(&settings).unwrap_err().to_string().contains("main"));
+    }
+
+    #[test]
+    fn a_container_is_asked_as_its_labels_say() {
+        let place = Place { how: "network", host: "172.17.0.2".into(), port: 5433 };
+        let wish = Wish { owner: Some("shop".into()), ..Wish::default() };
+        let dsn = |settings: &Settings, wish: &Wish| contained(settings, wish, &place).unwrap().dsn;
+        let plain = dsn(&Settings::default(), &wish);
+        assert_eq!((plain.address().as_str(), plain.user.as_deref(), plain.as_owner), ("172.17.0.2:5433", Some("shop"), true));
+        assert_eq!(plain.database.as_deref(), Some("postgres"));
+        let chosen = dsn(&set(&[(&FIND_USER, "monitor")]), &wish);
+        assert_eq!((chosen.user.as_deref(), chosen.as_owner), (Some("monitor"), false));
+        let wish = Wish { user: Some("me".into()), database: Some("db".into()), tls: Some("disable".into()), ..wish };
+        let labelled = dsn(&set(&[(&FIND_USER, "monitor")]), &wish);
+        assert_eq!((labelled.user.as_deref(), labelled.database.as_deref()), (Some("me"), Some("db")));
+        assert_eq!(labelled.hosts, [("172.17.0.2".to_owned(), 5433)]);
+        for wrong in ["nonsense", "disable host=10.0.0.1", "prefer' password='x"] {
+            assert!(
+                contained(&Settings::default(), &Wish { tls: Some(wrong.into()), ..Wish::default() }, &place).is_none(),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]

@@ -98,3 +98,48 @@ fn a_container_that_only_the_list_knows_to_be_gone_is_forgotten() {
     });
     wait_for("the container to be forgotten", Duration::from_secs(30), || told(&agent, "mine").is_none());
 }
+
+/// As in tests/redis.rs: the usual port is free in a network namespace of its own.
+const LOCAL: &str = r#"
+ip link set lo up || exit 1
+redis-server --port 6379 --bind 127.0.0.1 --save "" --dir /tmp >/dev/null & server=$!
+until redis-cli ping >/dev/null 2>&1; do sleep 0.05; done
+"$AGENT" --web.listen-address=127.0.0.1:9100 --no-host --no-containers --no-postgres "--docker=$ENGINE" 2>/dev/null & agent=$!
+told() { curl -s 127.0.0.1:9100/metrics/redis | grep -E '^(redis_up[{]|stack_exporter_discovered_target)'; }
+for attempt in $(seq 400); do told | grep -q "$UNTIL" && break; sleep 0.1; done
+told
+kill $agent $server
+"#;
+
+fn local(engine: &Engine, until: &str) -> String {
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--net", "bash", "-c", LOCAL]).env("AGENT", env!("CARGO_BIN_EXE_stack-exporter"));
+    let output = command.env("ENGINE", engine.address()).env("UNTIL", until).output().expect("unshare (util-linux), as root");
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn a_container_on_the_usual_port_is_no_local_server_too() {
+    fn engine(image: &'static str) -> Engine {
+        Engine::start_with(move |question, _| match question {
+            "GET /version" => version(),
+            "GET /containers/json" => list(),
+            "GET /events" => None,
+            _ => {
+                let host = r#""HostConfig":{"NetworkMode":"host"}"#;
+                Some((
+                    200,
+                    format!(r#"{{"Id":"{ID}","Name":"/cache","State":{{"Pid":7}},"Config":{{"Image":"{image}"}},{host}}}"#),
+                ))
+            }
+        })
+    }
+    let told = |how: &str, name: &str| {
+        format!(
+            "redis_up{{target=\"{name}\"}} 1\n\
+            stack_exporter_discovered_target{{how=\"{how}\",part=\"redis\",reached=\"yes\",target=\"{name}\"}} 1\n"
+        )
+    };
+    assert_eq!(local(&engine("redis:6"), "^redis_up"), told("host", "cache"));
+    assert_eq!(local(&engine("busybox"), "^redis_up"), told("local", "127.0.0.1:6379"));
+}
