@@ -14,7 +14,7 @@ use crate::{MODULES, cli, config, discovery, log, service, system, telemetry};
 pub fn flags() -> Vec<&'static Flag> {
     let general = [&config::FILE, &config::CHECK].into_iter();
     let general =
-        general.chain(log::FLAGS).chain(web::FLAGS).chain(telemetry::FLAGS).chain(system::FLAGS).chain(discovery::FLAGS);
+        general.chain(log::FLAGS).chain(web::FLAGS).chain(telemetry::FLAGS).chain(system::FLAGS).chain(discovery::flags());
     let parts = MODULES.iter().flat_map(|module| std::iter::once(&module.enabled).chain((module.flags)()));
     general.chain(parts).collect()
 }

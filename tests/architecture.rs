@@ -50,7 +50,7 @@ fn imports_point_one_way() {
             "exposition" => &["exposition"],
             "settings" => &["settings"],
             "system" => &["system", "settings"],
-            "discovery" => &["discovery", "exposition", "system", "settings"],
+            "discovery" => &["discovery", "exposition", "system", "settings", "tls"],
             "scrape" => &["scrape", "discovery", "exposition", "system", "settings"],
             "host" => &["host", "scrape", "exposition", "system", "settings"],
             "containers" => &["containers", "discovery", "scrape", "exposition", "system", "settings"],

@@ -9,16 +9,17 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
+use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::EventMessage;
 use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptions};
-use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::container::{Container, LABELS};
 use super::directory::Directory;
-use super::{image, inspection, kind};
+use super::engine::Address;
+use super::{inspection, kind, transport};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,15 +36,15 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5
 /// The events that change what we tell of a container. Those of health checks and `exec` are not even sent to us.
 const EVENTS: [&str; 8] = ["start", "die", "rename", "update", "health_status", "destroy", "connect", "disconnect"];
 
-/// Keeps `directory` up to date with the engine at `socket`, for ever. Passwords in the containers' settings are kept only for `secrets`.
-pub(super) async fn watch(socket: String, directory: Directory, secrets: bool) {
+/// Keeps `directory` up to date with the engine at `address`, for ever. Passwords in the containers' settings are kept only for `secrets`.
+pub(super) async fn watch(address: Address, directory: Directory, secrets: bool) {
     let mut pause = PAUSES[0];
     let mut told = None;
     loop {
         let start = Instant::now();
-        let Err(reason) = session(&socket, &directory, secrets).await;
+        let Err(reason) = session(&address, &directory, secrets).await;
         if std::mem::take(&mut told).as_ref() != Some(&reason) {
-            tracing::info!(engine = "docker", socket, reason, "no names of containers for now");
+            tracing::info!(engine = "docker", %address, reason, "no names of containers for now");
         }
         // Not for one that ends each session at once, such as a proxy that lets no events through.
         if start.elapsed() > PING {
@@ -57,14 +58,14 @@ pub(super) async fn watch(socket: String, directory: Directory, secrets: bool) {
 }
 
 /// One connection's life: ends with the reason why it cannot go on.
-async fn session(socket: &str, directory: &Directory, secrets: bool) -> Result<Infallible, String> {
-    let (docker, version) = connect(socket).await?;
+async fn session(address: &Address, directory: &Directory, secrets: bool) -> Result<Infallible, String> {
+    let (docker, version) = connect(address).await?;
     // The events of the meantime are sent again from the engine's memory, so none is lost between list and stream.
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let mut engine = Watched { docker: &docker, socket, directory, secrets, failed: HashSet::new() };
+    let mut engine = Watched { docker: &docker, directory, secrets, failed: HashSet::new() };
     engine.list(true).await?;
     directory.note(|engine| (engine.up, engine.version) = (true, Some(version.clone())));
-    tracing::info!(engine = "docker", socket, version, containers = directory.all().len(), "engine answers");
+    tracing::info!(engine = "docker", %address, version, containers = directory.all().len(), "engine answers");
 
     let filters = HashMap::from([("type", vec!["container", "network"]), ("event", EVENTS.to_vec())]);
     let options = EventsOptionsBuilder::new().since(&since.to_string()).filters(&filters).build();
@@ -93,8 +94,8 @@ async fn next_event(events: &mut (impl Stream<Item = Result<EventMessage, Error>
 ///
 /// The client asks without a version in the path, so that every engine answers in its own: Docker 29 refuses what is older than
 /// 1.44, engines before Docker 25 what is newer. We read only what all of them tell.
-async fn connect(socket: &str) -> Result<(Docker, String), String> {
-    let docker = Docker::connect_with_unix(socket, PATIENCE.as_secs(), API_DEFAULT_VERSION).map_err(|error| reason(&error))?;
+async fn connect(address: &Address) -> Result<(Docker, String), String> {
+    let docker = transport::client(address, PATIENCE.as_secs()).map_err(|error| reason(&error))?;
     let told = ask(docker.version()).await.map_err(|error| reason(&error))?;
     Ok((docker, told.version.unwrap_or_default()))
 }
@@ -102,7 +103,6 @@ async fn connect(socket: &str) -> Result<(Docker, String), String> {
 /// An engine that answers.
 struct Watched<'a> {
     docker: &'a Docker,
-    socket: &'a str,
     directory: &'a Directory,
     secrets: bool,
     /// Containers that could not be inspected, to be tried again.
@@ -205,9 +205,12 @@ impl Watched<'_> {
         if container.settings.is_empty() {
             return;
         }
-        match timeout(PATIENCE, image::labels(self.socket, image)).await.ok().flatten() {
-            Some(of_image) => container.settings.retain(|key, value| of_image.get(key) != Some(value)),
-            None => {
+        match ask(self.docker.inspect_image(image)).await {
+            Ok(answer) => {
+                let of_image = answer.config.and_then(|config| config.labels).unwrap_or_default();
+                container.settings.retain(|key, value| of_image.get(key) != Some(value));
+            }
+            Err(_) => {
                 let name = &container.name;
                 tracing::warn!(container = %name, "labels {LABELS}* are not used: the engine does not tell which are the image's own");
                 container.settings.clear();
@@ -235,10 +238,15 @@ fn reason(error: &Error) -> String {
         Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => return "answer not understood".to_owned(),
         _ => {}
     }
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = match error {
+        // It is passed off as its own cause's cause.
+        Error::IOError { err } => Some(err),
+        error => Some(error),
+    };
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return error.kind().to_string();
+            // What we or TLS found wrong is said in words; what the kernel says may hold numbers that change.
+            return if error.get_ref().is_some() { error.to_string() } else { error.kind().to_string() };
         }
         cause = error.source();
     }

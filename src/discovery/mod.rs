@@ -8,14 +8,15 @@
 mod container;
 mod directory;
 mod docker;
+mod engine;
 mod follow;
-mod image;
 mod inspection;
 mod instant;
 mod kind;
 mod name;
 mod secret;
 mod told;
+mod transport;
 mod wish;
 
 pub use container::{Container, Environment, Health, Network, Published};
@@ -31,12 +32,6 @@ use crate::exposition::Samples;
 use crate::settings::{Error, Flag, Settings};
 use told::{State, Told};
 
-static DOCKER: Flag = Flag::text(
-    "docker",
-    "unix:///var/run/docker.sock",
-    "Socket of the container engine that knows names, images and labels; empty for none.",
-)
-.env("DOCKER_HOST");
 static SECRETS: Flag = Flag::text(
     "discovery.secrets",
     "/run/secrets",
@@ -49,7 +44,9 @@ static ENVIRONMENT: Flag = Flag::switch(
 );
 
 /// The flags of what is found by itself.
-pub static FLAGS: [&Flag; 3] = [&DOCKER, &SECRETS, &ENVIRONMENT];
+pub fn flags() -> impl Iterator<Item = &'static Flag> {
+    engine::FLAGS.into_iter().chain([&SECRETS, &ENVIRONMENT])
+}
 
 /// The engine's containers and what was found in them. Cheap to clone; the engine is asked from the first call of
 /// [`directory`](Self::directory) on.
@@ -62,10 +59,10 @@ pub struct Discovery {
 impl Discovery {
     /// The containers of the engine, `None` where there is to be no engine. To be called inside the runtime.
     pub fn directory(&self, settings: &Settings) -> Result<Option<Directory>, Error> {
-        let socket = socket(&settings.text(&DOCKER))?;
+        let address = engine::engine(settings)?;
         let directory = self.directory.get_or_init(|| {
             let directory = Directory::default();
-            tokio::spawn(docker::watch(socket?, directory.clone(), settings.switch(&ENVIRONMENT)));
+            tokio::spawn(docker::watch(address?, directory.clone(), settings.switch(&ENVIRONMENT)));
             Some(directory)
         });
         Ok(directory.clone())
@@ -84,29 +81,5 @@ impl Discovery {
     /// Writes what was found of the parts that are `shown`.
     pub fn emit(&self, shown: impl Fn(&str) -> bool, out: &mut Samples) {
         self.told.emit(shown, out);
-    }
-}
-
-/// The path of the engine's socket, or `None` where there is to be no engine.
-fn socket(text: &str) -> Result<Option<String>, Error> {
-    match text.strip_prefix("unix://").unwrap_or(text) {
-        "" => Ok(None),
-        path if path.starts_with('/') => Ok(Some(path.to_owned())),
-        _ => Err(Error::new(format!("docker: {text:?} is not a socket such as unix:///var/run/docker.sock"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_sockets_are_engines() {
-        assert_eq!(socket("unix:///run/docker.sock").unwrap().as_deref(), Some("/run/docker.sock"));
-        assert_eq!(socket("/run/docker.sock").unwrap().as_deref(), Some("/run/docker.sock"));
-        assert_eq!(socket("").unwrap(), None);
-        for wrong in ["tcp://127.0.0.1:2375", "docker.sock", "ssh://host"] {
-            assert!(socket(wrong).unwrap_err().to_string().contains(wrong));
-        }
     }
 }

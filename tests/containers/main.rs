@@ -9,5 +9,6 @@ mod engine;
 mod fake;
 mod faults;
 mod parity;
+mod proxy;
 
 mod trees;
