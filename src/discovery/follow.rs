@@ -24,6 +24,8 @@ const AT_ONCE: usize = 8;
 /// after the second; one that refuses us after the third.
 const PAUSES: (Duration, u32, Duration, Duration) =
     (Duration::from_secs(1), 60, Duration::from_secs(15), Duration::from_secs(300));
+/// Changes that come this close together are looked at together: at the start, one for each container.
+const GATHER: Duration = Duration::from_millis(100);
 /// How long local servers wait for the engine's first answer, so that one in a container is not taken for one.
 const SETTLE: Duration = Duration::from_secs(3);
 
@@ -95,9 +97,12 @@ impl Found {
             let next = known.values().filter_map(|known| known.next).min();
             let changed = changes.changed();
             // The directory lives as long as this: its sender is never gone.
-            match next {
-                None => _ = changed.await,
-                Some(next) => _ = timeout_at(next, changed).await,
+            let changed = match next {
+                None => changed.await.is_ok(),
+                Some(next) => timeout_at(next, changed).await.is_ok(),
+            };
+            if changed {
+                tokio::time::sleep(GATHER).await;
             }
         }
     }

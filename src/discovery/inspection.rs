@@ -157,7 +157,7 @@ mod tests {
         fn any_texts_are_read(texts in proptest::collection::vec("[0-9]{0,6}(/tcp|/udp)?|[0-9.:a-f]{0,20}|.{0,9}|(POSTGRES_USER|POSTGRES_DB)=.{0,5}|--requirepass", 8)) {
             let text = |at: usize| serde_json::Value::from(texts[at].clone());
             let answer = serde_json::json!({
-                "Name": text(0), "Image": text(1), "State": {"Pid": texts[2].len() as i64 - 1},
+                "Name": text(0), "Image": text(1), "State": {"Pid": i64::try_from(texts[2].len()).unwrap() - 1},
                 "Config": {"Env": texts, "Cmd": texts, "ExposedPorts": {texts[3].as_str(): {}}, "Labels": {texts[4].as_str(): text(5)}},
                 "HostConfig": {"NetworkMode": text(6)},
                 "NetworkSettings": {"Networks": {texts[7].as_str(): {"IPAddress": text(0), "Aliases": texts}},
