@@ -50,9 +50,13 @@ fn statements_have_texts_and_limits_where_asked_for() {
         "--postgres.collector.stat_statements.exclude_users=o'neill",
         "--postgres.collector.stat_statements.limit=3",
     ];
-    let page = agent(&server, "shop", &[&[on], &without[..]].concat(), &[]).scrape(PAGE);
-    assert_eq!(of(&page, "datname"), ["shop"; 3]);
-    assert_eq!(of(&page, "user"), ["postgres"; 3]);
+    // By postgres_exporter's own names as well.
+    let old: Vec<String> = std::iter::once(on).chain(without).map(|flag| flag.replace("--postgres.", "--")).collect();
+    for flags in [[&[on], &without[..]].concat(), old.iter().map(String::as_str).collect()] {
+        let page = agent(&server, "shop", &flags, &[]).scrape(PAGE);
+        assert_eq!(of(&page, "datname"), ["shop"; 3]);
+        assert_eq!(of(&page, "user"), ["postgres"; 3]);
+    }
 }
 
 #[test]

@@ -4,27 +4,15 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use support::Agent;
 use support::exposition::Exposition;
-use support::postgres::{DEBIAN, Postgres, add_slots, every_collector, fixture, furnish, shape};
+use support::postgres::{Postgres, add_slots, bin, every_collector, fixture, furnish, shape, versions};
 
 /// Only this part.
 const ONLY: [&str; 3] = ["--no-host", "--no-containers", "--no-redis"];
-
-/// The folder of the servers of one version.
-fn bin(major: u32) -> PathBuf {
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/postgres-versions").join(major.to_string()).join("bin");
-    if major == 15 { PathBuf::from(DEBIAN) } else { kept }
-}
-
-/// The versions to test.
-fn versions() -> Vec<u32> {
-    let list = std::env::var("STACK_EXPORTER_POSTGRES_VERSIONS").expect("run this by tests/postgres-versions");
-    list.split_whitespace().map(|major| major.parse().unwrap()).collect()
-}
 
 /// What a page must have: family, type and label names.
 type Wanted = Vec<(String, String, BTreeSet<String>)>;

@@ -82,8 +82,9 @@ impl Default for Options {
 
 impl Options {
     pub(super) fn read(settings: &Settings) -> Result<Options, Error> {
-        let names = |flag: &Flag| literals(&settings.text(flag));
-        let (limit, length) = (settings.number(&LIMIT), settings.number(&LENGTH));
+        let flag = |flag: &'static Flag| retired::either(settings, flag);
+        let names = |list: &Flag| literals(&settings.text(list));
+        let (limit, length) = (settings.number(flag(&LIMIT)), settings.number(flag(&LENGTH)));
         if limit == 0 || limit > MOST.0 {
             return Err(Error::new(format!("{}: {limit} is not between 1 and {}", LIMIT.name, MOST.0)));
         }
@@ -94,10 +95,10 @@ impl Options {
         Ok(Options {
             compat: Compat::read(settings)?,
             queries: Arc::new(Queries::read(settings)?),
-            query_length: settings.switch(&TEXTS).then_some(length),
+            query_length: settings.switch(flag(&TEXTS)).then_some(length),
             limit,
-            without_databases: names(&NO_DATABASES),
-            without_users: names(&NO_USERS),
+            without_databases: names(flag(&NO_DATABASES)),
+            without_users: names(flag(&NO_USERS)),
             exclude,
             default_metrics: !without_defaults(settings),
             read_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
@@ -111,7 +112,8 @@ fn without_defaults(settings: &Settings) -> bool {
 
 /// Whether `entry` is on: by its own flag, and by the one that takes away what postgres_exporter once had without a collector.
 pub(super) fn is_on(entry: &Entry, settings: &Settings) -> bool {
-    settings.switch(&entry.enabled) && !(entry.name == "stat_database_conflicts" && without_defaults(settings))
+    settings.switch(retired::either(settings, &entry.enabled))
+        && !(entry.name == "stat_database_conflicts" && without_defaults(settings))
 }
 
 /// `a,b` as `E'a', E'b'`: a form of literal that means the same whatever `standard_conforming_strings` is.

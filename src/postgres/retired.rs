@@ -26,9 +26,60 @@ static TIMEOUT: Flag =
         .env("PG_EXPORTER_COLLECTION_TIMEOUT")
         .hidden();
 
+/// postgres_exporter's flags of its collectors, which here stand behind `postgres.`.
+static COLLECTORS: [Flag; 26] = [
+    collector("collector.buffercache_summary", false),
+    collector("collector.database", true),
+    collector("collector.database_wraparound", false),
+    collector("collector.locks", true),
+    collector("collector.long_running_transactions", false),
+    collector("collector.postmaster", false),
+    collector("collector.process_idle", false),
+    collector("collector.replication", true),
+    collector("collector.replication_slots", true),
+    collector("collector.roles", true),
+    collector("collector.settings", true),
+    collector("collector.stat_activity", true),
+    collector("collector.stat_activity_autovacuum", false),
+    collector("collector.stat_archiver", true),
+    collector("collector.stat_bgwriter", true),
+    collector("collector.stat_checkpointer", false),
+    collector("collector.stat_database", true),
+    collector("collector.stat_progress_vacuum", true),
+    collector("collector.stat_replication", true),
+    collector("collector.stat_statements", false),
+    collector("collector.stat_user_tables", true),
+    collector("collector.stat_wal_receiver", false),
+    collector("collector.statio_user_indexes", false),
+    collector("collector.statio_user_tables", true),
+    collector("collector.wal", true),
+    collector("collector.xlog_location", false),
+];
+
+static STATEMENTS: [Flag; 5] = [
+    Flag::switch("collector.stat_statements.include_query", false, ELSEWHERE).hidden(),
+    Flag::number("collector.stat_statements.query_length", 120, ELSEWHERE).hidden(),
+    Flag::number("collector.stat_statements.limit", 100, ELSEWHERE).hidden(),
+    Flag::text("collector.stat_statements.exclude_databases", "", ELSEWHERE).hidden(),
+    Flag::text("collector.stat_statements.exclude_users", "", ELSEWHERE).hidden(),
+];
+
+const ELSEWHERE: &str = "postgres_exporter's name of --postgres.collector...";
+
+const fn collector(name: &'static str, on: bool) -> Flag {
+    Flag::switch(name, on, ELSEWHERE).hidden()
+}
+
+/// `flag`, or the same by postgres_exporter's name where only that is given.
+pub(super) fn either<'a>(settings: &Settings, flag: &'a Flag) -> &'a Flag {
+    let old = COLLECTORS.iter().chain(&STATEMENTS).find(|old| flag.name.strip_prefix("postgres.") == Some(old.name));
+    old.filter(|old| settings.is_given(old) && !settings.is_given(flag)).unwrap_or(flag)
+}
+
 /// The flags, for the part's table.
-pub(super) fn flags() -> [&'static Flag; 8] {
-    [&TIMEOUT, &DISABLE_DEFAULT, &EXCLUDE, &DISCOVER, &INCLUDE, &PREFIX, &LABELS, &DUMP]
+pub(super) fn flags() -> impl Iterator<Item = &'static Flag> {
+    let own = [&TIMEOUT, &DISABLE_DEFAULT, &EXCLUDE, &DISCOVER, &INCLUDE, &PREFIX, &LABELS, &DUMP];
+    own.into_iter().chain(&COLLECTORS).chain(&STATEMENTS)
 }
 
 /// What postgres_exporter's own flag excludes.
@@ -71,6 +122,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::collectors::ENTRIES;
     use crate::settings::{Origin, Setting};
 
     fn with(flag: &Flag, setting: Setting) -> Result<(), String> {
@@ -84,6 +136,24 @@ mod tests {
         assert!(with(&PREFIX, Setting::Text("db".into())).unwrap_err().starts_with("metric-prefix: "));
         assert!(with(&LABELS, Setting::Text("a=b".into())).unwrap_err().starts_with("constantLabels: "));
         assert!(with(&DUMP, Setting::Switch(true)).unwrap_err().starts_with("dumpmaps: "));
+    }
+
+    #[test]
+    fn collectors_go_by_both_names_and_ours_is_stronger() {
+        static OURS: Flag = Flag::switch("postgres.collector.wal", true, "");
+        let mut settings = Settings::default();
+        assert!(settings.switch(either(&settings, &OURS)));
+        settings.set(
+            COLLECTORS.iter().find(|old| old.name == "collector.wal").unwrap(),
+            Origin::CommandLine,
+            Setting::Switch(false),
+        );
+        assert!(!settings.switch(either(&settings, &OURS)));
+        settings.set(&OURS, Origin::File, Setting::Switch(true));
+        assert!(settings.switch(either(&settings, &OURS)));
+        for old in &COLLECTORS {
+            assert!(ENTRIES.iter().any(|entry| entry.enabled.name.strip_prefix("postgres.") == Some(old.name)), "{}", old.name);
+        }
     }
 
     #[test]

@@ -258,6 +258,18 @@ fn succeed(command: &mut Command) -> Output {
     output
 }
 
+/// The folder of the servers of one version.
+pub fn bin(major: u32) -> PathBuf {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/postgres-versions").join(major.to_string()).join("bin");
+    if major == 15 { PathBuf::from(DEBIAN) } else { kept }
+}
+
+/// The versions that tests/postgres-versions wants tested.
+pub fn versions() -> Vec<u32> {
+    let list = std::env::var("STACK_EXPORTER_POSTGRES_VERSIONS").expect("run this by tests/postgres-versions");
+    list.split_whitespace().map(|major| major.parse().unwrap()).collect()
+}
+
 /// Fills a server with something of everything: a database with tables and extensions (shared_preload_libraries=pg_stat_statements).
 pub fn furnish(server: &Postgres) {
     server.sql("postgres", "CREATE DATABASE shop");
