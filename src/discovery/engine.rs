@@ -67,6 +67,14 @@ pub(super) fn engine(settings: &Settings) -> Result<Option<Address>, Error> {
     }
 }
 
+/// Whether the engine is surely that of this host.
+pub(super) fn is_local(settings: &Settings) -> Result<bool, Error> {
+    Ok(match engine(settings)? {
+        Some(Address::Tcp { host, .. }) => host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
+        _ => true,
+    })
+}
+
 /// Docker's own names for its files; the two for a client are used where they are.
 fn tls(settings: &Settings) -> Result<Option<Tls>, Error> {
     if settings.text(&TLS_VERIFY).is_empty() {

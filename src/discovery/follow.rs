@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::directory::Directory;
 use super::told::{Missing, State, Told};
 use super::wish::{Look, Place, Wish};
-use super::{Discovery, Kind, SECRETS};
+use super::{Discovery, Kind, SECRETS, engine};
 use crate::settings::{Error, Settings};
 use crate::system::Roots;
 
@@ -58,8 +58,8 @@ impl Found {
         taken: BTreeSet<String>,
     ) -> Result<Option<Self>, Error> {
         let (roots, secrets) = (Roots::of(settings), PathBuf::from(settings.text(&SECRETS)));
-        let look = Look { kind, roots, secrets, taken };
         let directory = discovery.directory(settings)?;
+        let look = Look { kind, roots, secrets, taken, local: engine::is_local(settings)? };
         Ok(directory.map(|directory| Found { directory, look, told: discovery.told.clone() }))
     }
 

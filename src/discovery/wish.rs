@@ -96,6 +96,8 @@ pub(super) struct Look {
     pub(super) secrets: PathBuf,
     /// Names that the operator gave to other servers.
     pub(super) taken: BTreeSet<String>,
+    /// Whether the engine is surely this host's.
+    pub(super) local: bool,
 }
 
 impl Look {
@@ -172,8 +174,9 @@ impl Look {
                 places.push(place);
             }
         };
+        let pid = container.pid.filter(|pid| self.is_here(*pid, container));
         for folder in self.kind.sockets {
-            let Some(pid) = container.pid else { break };
+            let Some(pid) = pid else { break };
             let path = self.roots.proc(format!("{pid}/root{folder}"));
             path.to_str().into_iter().for_each(|path| add("socket", path.to_owned(), port));
         }
@@ -182,17 +185,31 @@ impl Look {
             _ => None,
         };
         let network = joined.unwrap_or(container);
-        if network.network == Network::Host && container.pid.is_some() {
+        // An engine at tcp:// may be another machine's, and so is its loopback.
+        let local = self.local || pid.is_some();
+        if network.network == Network::Host && container.pid.is_some() && local {
             add("host", Ipv4Addr::LOCALHOST.to_string(), port);
         }
         network.addresses.iter().for_each(|address| add("network", address.to_string(), port));
         for published in network.published.iter().filter(|published| published.port == port) {
             let address = published.address;
+            if !local && (address.is_unspecified() || address.is_loopback()) {
+                continue;
+            }
             let host = if address.is_unspecified() { Ipv4Addr::LOCALHOST.to_string() } else { address.to_string() };
             add("published", host, published.host_port);
         }
         places.truncate(8);
         places
+    }
+
+    /// Whether the process is the container's, by its cgroup: numbers of processes are used again, and those of another machine mean nothing
+    /// here.
+    ///
+    /// `0::/system.slice/docker-<id>.scope`
+    fn is_here(&self, pid: u32, container: &Container) -> bool {
+        let cgroups = std::fs::read(self.roots.proc(format!("{pid}/cgroup")));
+        !container.id.is_empty() && cgroups.is_ok_and(|text| memchr::memmem::find(&text, container.id.as_bytes()).is_some())
     }
 
     /// The host's folders that may hold the server's socket. Not those for data: they may lie on another machine that does not answer.

@@ -7,7 +7,7 @@ use super::super::{POSTGRES, REDIS};
 use super::*;
 
 fn look(kind: &'static Kind) -> Look {
-    Look { kind, roots: Roots::default(), secrets: "/run/secrets".into(), taken: BTreeSet::new() }
+    Look { kind, roots: Roots::default(), secrets: "/run/secrets".into(), taken: BTreeSet::new(), local: true }
 }
 
 fn container(id: &str, labels: &[(&str, &str)]) -> Container {
@@ -40,10 +40,22 @@ fn places_in_the_order_of_their_likeliness() {
         published: vec![published(address("0.0.0.0"), 15432), published(address("192.168.1.5"), 5432)],
         ..container("db", &[])
     };
-    let one = wish(&POSTGRES, db.clone()).unwrap();
-    let sockets = ["socket /proc/7/root/var/run/postgresql:5432", "socket /proc/7/root/tmp:5432"];
+    let proc = tempfile::tempdir().unwrap();
+    std::fs::create_dir(proc.path().join("7")).unwrap();
+    std::fs::write(proc.path().join("7/cgroup"), "0::/system.slice/docker-db.scope\n").unwrap();
+    let here = |local| {
+        let look = Look { roots: Roots { proc: proc.path().into(), ..Roots::default() }, local, ..look(&POSTGRES) };
+        move |db: &Container| look.wishes(vec![Arc::new(db.clone())]).0.into_values().next().unwrap()
+    };
+    let one = here(true)(&db);
+    let sockets = ["var/run/postgresql", "tmp"].map(|folder| format!("socket {}/7/root/{folder}:5432", proc.path().display()));
     let network = ["network 172.17.0.2:5432", "network fd00::2:5432", "published 127.0.0.1:15432", "published 192.168.1.5:5432"];
+    let network = network.map(str::to_owned);
     assert_eq!(places(&one), [&sockets[..], &network[..]].concat());
+    assert_eq!(places(&here(false)(&db)), places(&one), "the process is the container's: the engine is ours");
+    let elsewhere = Container { id: "other".into(), ..db.clone() };
+    assert_eq!(places(&here(true)(&elsewhere)), network);
+    assert_eq!(places(&here(false)(&elsewhere)), [network[0].clone(), network[1].clone(), network[3].clone()]);
     assert!(one.is_at("172.17.0.2", 5432) && one.is_at("localhost", 15432) && one.is_at("c-db", 5432) && one.is_at("::1", 15432));
     assert!(
         !one.is_at("172.17.0.2", 5433)
@@ -126,7 +138,7 @@ proptest! {
             for (name, wish) in &on {
                 prop_assert_eq!(name, &wish.name);
                 prop_assert!(!name.contains(char::is_control) && name.chars().count() < 512);
-                prop_assert!(wish.places.iter().all(|place| place.host.starts_with("/proc/7/root/") && place.port != 0));
+                prop_assert!(wish.places.is_empty());
                 let inside = |file: &PathBuf| file.starts_with("/run/secrets") && !file.components().any(|part| part.as_os_str() == "..");
                 prop_assert!(wish.password_file.as_ref().is_none_or(inside));
             }
