@@ -175,6 +175,29 @@ fn an_answer_is_kept_as_long_as_the_file_says() {
 }
 
 #[test]
+fn every_target_answers_for_itself() {
+    let (one, other) = (Postgres::start(&[]), Postgres::start(&[]));
+    other.sql("postgres", "CREATE TABLE only_here (target text); INSERT INTO only_here VALUES ('x')");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let queries = "here: {query: 'SELECT target, 1 AS n FROM only_here', metrics: [{target: {usage: LABEL}}]}\n\
+                   both: {query: \"SELECT inet_server_port() AS port\"}\n";
+    std::fs::write(&file, queries).unwrap();
+    let list = format!("{},{}", one.dsn("postgres"), other.dsn("postgres"));
+    let path = format!("--postgres.queries={}", file.path().display());
+    let agent = Agent::start(&[&ONLY[..], &[path.as_str()]].concat(), &[("DATA_SOURCE_NAME", &list)]);
+    let page = agent.scrape(PAGE);
+    for server in [&one, &other] {
+        let address = format!("127.0.0.1:{}", server.port);
+        let labels = [("target", address.as_str()), ("server", address.as_str())];
+        assert_eq!(page.value("both_port", &labels), Some(f64::from(server.port)), "{}", agent.log());
+        let failures = page.value("pg_custom_query_failures_total", &[("target", &address), ("query", "here")]);
+        assert_eq!(failures, Some(f64::from(u8::from(server.port == one.port))));
+    }
+    let here: Vec<_> = page.all("here_n").collect();
+    assert!(here.len() == 1 && here[0].labels["exported_target"] == "x", "{here:?}");
+}
+
+#[test]
 fn names_of_ours_are_not_spoiled() {
     let server = Postgres::start(&[]);
     furnish_tables(&server);

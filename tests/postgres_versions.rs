@@ -152,7 +152,6 @@ fn keeps_checkpoints(server: &Postgres, compat: &str) {
     let view =
         if server.major() >= 17 { "num_requested FROM pg_stat_checkpointer" } else { "checkpoints_req FROM pg_stat_bgwriter" };
     let requested = server.number("shop", &format!("SELECT {view}"));
-    assert!(requested > 0.0);
     assert_eq!(page.value("pg_stat_bgwriter_checkpoints_req_total", &[]), Some(requested), "{compat}");
     let old = page.value("pg_stat_bgwriter_checkpoints_req", &[]);
     assert_eq!(old, Some(requested).filter(|_| compat == "0.11"), "{compat}");
@@ -173,6 +172,7 @@ fn has_every_family(major: u32) {
     drop(ours);
     for compat in ["0.11", "0.15"] {
         keeps_checkpoints(&server, compat);
+        keeps_checkpoints(&standby, compat);
     }
     let theirs = agent(&standby, "shop");
     let page = scrape_until_whole(&theirs, &format!("standby {major}"), |page| {

@@ -45,6 +45,11 @@ pub static MODULE: Module = Module {
     start,
 };
 
+/// Checks the text of a file for `--postgres.queries`.
+pub fn check_queries(text: &str) -> Result<(), Error> {
+    queries::check(text)
+}
+
 fn flags() -> Vec<&'static Flag> {
     let entries = ENTRIES.iter().map(|entry| &entry.enabled);
     targets::FLAGS

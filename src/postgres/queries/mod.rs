@@ -74,6 +74,11 @@ impl Queries {
     }
 }
 
+/// Whether `text` could be such a file.
+pub(super) fn check(text: &str) -> Result<(), Error> {
+    file::parse(text).map(|_| ()).map_err(Error::new)
+}
+
 /// Whether the settings name a file.
 pub(super) fn is_on(settings: &Settings) -> bool {
     [&FILE, &OLD_FILE].iter().any(|flag| !settings.text(flag).is_empty())
