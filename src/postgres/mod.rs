@@ -4,6 +4,7 @@
 //! [`collectors`] as one message ([`round`]) and hands in each collector as its rows come in. Which servers there are is told by
 //! the settings ([`targets`], [`dsn`]) or, where they name none, [found](find).
 
+mod beyond;
 mod collector;
 mod collectors;
 mod column;
@@ -25,7 +26,6 @@ mod wire;
 use std::sync::Arc;
 
 use collector::Entry;
-use collectors::ENTRIES;
 use options::Options;
 use target::{Access, Target};
 
@@ -50,8 +50,13 @@ pub fn check_queries(text: &str) -> Result<(), Error> {
     queries::check(text)
 }
 
+/// Every collector: those of the contract, and ours.
+fn entries() -> impl Iterator<Item = &'static Entry> {
+    collectors::ENTRIES.into_iter().chain(beyond::ENTRIES)
+}
+
 fn flags() -> Vec<&'static Flag> {
-    let entries = ENTRIES.iter().map(|entry| &entry.enabled);
+    let entries = entries().map(|entry| &entry.enabled);
     targets::FLAGS
         .into_iter()
         .chain(entries)
@@ -63,12 +68,12 @@ fn flags() -> Vec<&'static Flag> {
 }
 
 fn collectors(settings: &Settings) -> Vec<(&'static str, bool)> {
-    let entries = ENTRIES.iter().map(|entry| (entry.name, options::is_on(entry, settings)));
+    let entries = entries().map(|entry| (entry.name, options::is_on(entry, settings)));
     [(up::NAME, true), (queries::NAME, queries::is_on(settings))].into_iter().chain(entries).collect()
 }
 
 fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
-    let enabled: Vec<&'static Entry> = ENTRIES.into_iter().filter(|entry| options::is_on(entry, settings)).collect();
+    let enabled: Vec<&'static Entry> = entries().filter(|entry| options::is_on(entry, settings)).collect();
     retired::check(settings)?;
     let options = Arc::new(Options::read(settings)?);
     let named = targets::named(settings)?;

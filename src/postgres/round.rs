@@ -152,13 +152,12 @@ fn emit(statement: &Statement, server: &Server, table: &Table, samples: &mut Sam
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postgres::collectors::ENTRIES;
     use crate::postgres::testing::server;
 
     #[test]
     fn what_reads_the_disk_comes_last_and_locks_first() {
         for major in 10..=18 {
-            let plan = plan(&ENTRIES, &server(major));
+            let plan = plan(&crate::postgres::entries().collect::<Vec<_>>(), &server(major));
             assert_eq!(plan[0].collector.name, "locks");
             let first = plan.iter().position(|planned| planned.statement.slow).unwrap();
             assert!(plan[first..].iter().all(|planned| planned.statement.slow));

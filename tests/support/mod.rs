@@ -16,6 +16,7 @@ pub mod exposition;
 pub mod node;
 pub mod pki;
 pub mod postgres;
+pub mod postgres_beyond;
 pub mod postgres_exporter;
 pub mod redis;
 

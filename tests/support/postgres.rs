@@ -223,6 +223,13 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Has SQL run, and does not wait for it.
+    pub fn send(&mut self, sql: &str) {
+        writeln!(self.0.stdin.as_mut().unwrap(), "{sql};").unwrap();
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         let _ = self.0.kill();

@@ -6,11 +6,16 @@
 //!
 //! The view shows the session that asks, so what our own statements set for themselves is read as any other session would have it.
 
-use crate::exposition::{Kind, Samples};
+use crate::exposition::{Family, Kind, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
+
+static PENDING: Family = Family::gauge(
+    "pg_settings_pending_restart",
+    "Settings of any type that were changed in a file and take effect only when the server is restarted.",
+);
 
 pub(super) static ENTRY: Entry = Entry {
     name: "settings",
@@ -20,14 +25,16 @@ pub(super) static ENTRY: Entry = Entry {
 
 const SQL: &str = "SELECT name, CASE WHEN name IN ('statement_timeout', 'lock_timeout') THEN reset_val \
     WHEN name = 'transaction_read_only' AND NOT pg_is_in_recovery() THEN current_setting('default_transaction_read_only') \
-    ELSE setting END, unit, vartype FROM pg_settings WHERE vartype IN ('bool', 'integer', 'real')";
+    ELSE setting END, unit, vartype, pending_restart FROM pg_settings WHERE vartype IN ('bool', 'integer', 'real') OR pending_restart";
 
 fn emit(_: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
-    let (mut name, mut help) = (String::new(), String::new());
+    let (mut name, mut help, mut pending) = (String::new(), String::new(), 0);
     for row in table.rows() {
         let (setting, text, unit) = (row.label(0), row.label(1), row.label(2));
         let (suffix, factor, spoken) = base(unit);
+        pending += u32::from(row.text(4) == Some("t"));
         let value = match (row.label(3), row.number(1)) {
+            ("string" | "enum", _) => continue,
             ("bool", _) => f64::from(u8::from(text == "on")),
             (_, Some(-1.0)) => -1.0,
             (_, Some(number)) => number * factor,
@@ -44,6 +51,7 @@ fn emit(_: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
         }
         out.named(&name, &help, Kind::Gauge).add([], value);
     }
+    out.family(&PENDING).add([], pending);
     Ok(())
 }
 
@@ -76,7 +84,17 @@ mod tests {
     use crate::postgres::testing::text;
 
     fn of(name: &str, setting: &str, unit: Option<&str>, kind: &str) -> String {
-        text(|out| emit(&Server::default(), &Table::of(&[[Some(name), Some(setting), unit, Some(kind)]]), out))
+        let row = [Some(name), Some(setting), unit, Some(kind), Some("f")];
+        let text = text(|out| emit(&Server::default(), &Table::of(&[row]), out));
+        text.replace("pg_settings_pending_restart 0\n", "")
+    }
+
+    #[test]
+    fn what_waits_for_a_restart_is_counted_whatever_its_type() {
+        let row = |name, kind, pending| [Some(name), Some("1"), None, Some(kind), Some(pending)];
+        let table = Table::of(&[row("wal_level", "enum", "t"), row("a", "string", "t"), row("b", "integer", "f")]);
+        let text = text(|out| emit(&Server::default(), &table, out));
+        assert_eq!(text, "pg_settings_b 1\npg_settings_pending_restart 2\n");
     }
 
     #[test]

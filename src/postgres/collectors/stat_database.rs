@@ -12,7 +12,7 @@ use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
 
-pub(in crate::postgres) static COLUMNS: [Column; 18] = [
+pub(in crate::postgres) static COLUMNS: [Column; 25] = [
     Column::gauge("pg_stat_database_numbackends", "numbackends", "pg_stat_database.numbackends, our own session included."),
     Column::counter("pg_stat_database_xact_commit", "xact_commit", "pg_stat_database.xact_commit."),
     Column::counter("pg_stat_database_xact_rollback", "xact_rollback", "pg_stat_database.xact_rollback."),
@@ -41,6 +41,44 @@ pub(in crate::postgres) static COLUMNS: [Column; 18] = [
         "pg_stat_database.active_time, in seconds.",
     )
     .since(14),
+    // From here on, what postgres_exporter has not. Checksum failures are NULL where there are no checksums.
+    Column::counter(
+        "pg_stat_database_session_seconds_total",
+        "session_time / 1000",
+        "pg_stat_database.session_time, in seconds.",
+    )
+    .since(14),
+    Column::counter(
+        "pg_stat_database_idle_in_transaction_seconds_total",
+        "idle_in_transaction_time / 1000",
+        "pg_stat_database.idle_in_transaction_time, in seconds.",
+    )
+    .since(14),
+    Column::counter("pg_stat_database_sessions_total", "sessions", "pg_stat_database.sessions: sessions begun.").since(14),
+    Column::counter(
+        "pg_stat_database_sessions_abandoned_total",
+        "sessions_abandoned",
+        "pg_stat_database.sessions_abandoned: the client was lost.",
+    )
+    .since(14),
+    Column::counter(
+        "pg_stat_database_sessions_fatal_total",
+        "sessions_fatal",
+        "pg_stat_database.sessions_fatal: ended by an error.",
+    )
+    .since(14),
+    Column::counter(
+        "pg_stat_database_sessions_killed_total",
+        "sessions_killed",
+        "pg_stat_database.sessions_killed: ended by an operator.",
+    )
+    .since(14),
+    Column::counter(
+        "pg_stat_database_checksum_failures_total",
+        "checksum_failures",
+        "pg_stat_database.checksum_failures: pages that were not what had been written.",
+    )
+    .since(12),
 ];
 
 pub(super) static ENTRY: Entry = Entry {
@@ -66,12 +104,13 @@ mod tests {
 
     #[test]
     fn active_time_came_with_14() {
-        let mut row = [Some("1"); 20];
+        let mut row = [Some("1"); 27];
         row[0] = Some("5");
         row[1] = Some("shop");
         row[19] = Some("0.183781");
+        row[26] = None;
         let text = text(|out| emit(&server(14), &Table::of(&[row]), out));
-        assert_eq!(text.lines().count(), 18);
+        assert_eq!(text.lines().count(), 24);
         assert!(text.contains("pg_stat_database_active_time_seconds_total{datid=\"5\",datname=\"shop\"} 0.183781\n"), "{text}");
         assert!(sql(&server(14)).unwrap().contains("active_time") && !sql(&server(13)).unwrap().contains("active_time"));
     }

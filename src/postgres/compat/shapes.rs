@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn shared_objects_are_a_row_and_null_is_not_a_number() {
-        let mut row = [Some("0"); 20];
+        let mut row = [Some("0"); 27];
         row[1] = None;
         row[18] = None;
         let of = |out: &mut Samples| of_databases(&stat_database::COLUMNS, &server(14), &Table::of(&[row]), out);

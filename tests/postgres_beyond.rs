@@ -1,0 +1,164 @@
+//! What postgres_exporter has not, beside the views of real servers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::too_many_lines)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::postgres::{Postgres, add_slots, furnish};
+use support::{Agent, wait_for};
+
+const PAGE: &str = "/metrics/postgres";
+
+/// Only this part.
+const ONLY: [&str; 3] = ["--no-host", "--no-containers", "--no-redis"];
+
+fn agent(server: &Postgres) -> Agent {
+    Agent::start(&ONLY, &[("DATA_SOURCE_NAME", &server.dsn("postgres"))])
+}
+
+#[test]
+fn values_are_those_of_the_views() {
+    let server = Postgres::start(&[
+        "wal_level=logical",
+        "shared_preload_libraries=pg_stat_statements",
+        "archive_mode=on",
+        "archive_command=/bin/true",
+        "superuser_reserved_connections=5",
+    ]);
+    furnish(&server);
+    add_slots(&server);
+    server.sql("postgres", "SELECT pg_switch_wal()");
+    server.sql("postgres", "CHECKPOINT");
+    wait_for("an archived file", Duration::from_secs(20), || {
+        server.sql("postgres", "SELECT last_archived_time IS NOT NULL FROM pg_stat_archiver") == "t"
+    });
+    server.sql("postgres", "ALTER SYSTEM SET max_connections = 77");
+    server.sql("postgres", "ALTER SYSTEM SET wal_level = 'replica'");
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    let mut idle = server.session("shop");
+    idle.run("BEGIN; SELECT pg_current_xact_id()");
+    let agent = agent(&server);
+    wait_for("the reload", Duration::from_secs(20), || agent.scrape(PAGE).value("pg_settings_pending_restart", &[]) == Some(2.0));
+    let page = agent.scrape(PAGE);
+    let near = |name: &str, labels: &[(&str, &str)], sql: &str, slack: f64| {
+        let (ours, theirs) = (page.value(name, labels), server.number("postgres", sql));
+        let ours = ours.unwrap_or_else(|| panic!("{name} {labels:?} is missing: {}", agent.log()));
+        assert!((ours - theirs).abs() <= slack, "{name}: {ours}, the server says {theirs}");
+    };
+    near("pg_connections_limit", &[], "SELECT 30", 0.0);
+    near("pg_connections_reserved", &[], "SELECT 5", 0.0);
+    // The agent's and the idle one.
+    near("pg_connections_used", &[], "SELECT 2", 0.0);
+    let state = [("datname", "shop"), ("state", "idle in transaction"), ("backend_type", "client backend")];
+    near("pg_sessions", &state, "SELECT 1", 0.0);
+    near("pg_sessions", &[("datname", ""), ("state", ""), ("backend_type", "checkpointer")], "SELECT 1", 0.0);
+    near(
+        "pg_database_xid_age_transactions",
+        &[("datname", "shop")],
+        "SELECT age(datfrozenxid) FROM pg_database WHERE datname = 'shop'",
+        5.0,
+    );
+    near(
+        "pg_database_mxid_age_multixacts",
+        &[("datname", "shop")],
+        "SELECT mxid_age(datminmxid) FROM pg_database WHERE datname = 'shop'",
+        0.0,
+    );
+    near("pg_wraparound_used_ratio", &[("kind", "xid")], "SELECT max(age(datfrozenxid)) / 2147483648.0 FROM pg_database", 1e-6);
+    near("pg_checkpoints_total", &[("reason", "requested")], "SELECT checkpoints_req FROM pg_stat_bgwriter", 0.0);
+    near("pg_checkpoint_write_seconds_total", &[], "SELECT checkpoint_write_time / 1000 FROM pg_stat_bgwriter", 0.001);
+    near(
+        "pg_checkpoint_last_timestamp_seconds",
+        &[],
+        "SELECT extract(epoch FROM checkpoint_time) FROM pg_control_checkpoint()",
+        0.0,
+    );
+    near("pg_wal_position_bytes", &[], "SELECT pg_current_wal_lsn() - '0/0'", 100_000.0);
+    near("pg_stat_wal_records_total", &[], "SELECT wal_records FROM pg_stat_wal", 500.0);
+    near(
+        "pg_archiver_last_archived_timestamp_seconds",
+        &[],
+        "SELECT extract(epoch FROM last_archived_time) FROM pg_stat_archiver",
+        0.0,
+    );
+    let slot = [("slot_name", "lslot"), ("slot_type", "logical"), ("database", "postgres")];
+    near(
+        "pg_replication_slot_retained_bytes",
+        &slot,
+        "SELECT pg_current_wal_lsn() - restart_lsn FROM pg_replication_slots WHERE slot_name = 'lslot'",
+        100_000.0,
+    );
+    near("pg_replication_slot_invalid", &slot, "SELECT 0", 0.0);
+    near("pg_stat_replication_slots_total_bytes_total", &[("slot_name", "lslot")], "SELECT 0", 0.0);
+    near(
+        "pg_stat_database_sessions_total",
+        &[("datname", "shop")],
+        "SELECT sessions FROM pg_stat_database WHERE datname = 'shop'",
+        0.0,
+    );
+    assert!(page.value("pg_xmin_horizon_age_transactions", &[("holder", "backend")]).unwrap() >= 1.0);
+    assert!(page.value("pg_xmin_horizon_age_transactions", &[("holder", "slot_catalog")]).is_some());
+    assert_eq!(page.value("pg_stat_database_checksum_failures_total", &[("datname", "shop")]), None, "there are no checksums");
+    assert_eq!(page.all("pg_replication_receiver_up").count(), 0, "this is a primary");
+    let failed: Vec<_> = page.all("pg_scrape_collector_success").filter(|series| series.value == 0.0).collect();
+    assert!(failed.is_empty(), "{failed:?} {}", agent.log());
+}
+
+#[test]
+fn cut_off_is_not_caught_up() {
+    let mut server = Postgres::start(&["wal_level=replica"]);
+    let standby = server.standby("near");
+    let (primary, replica) = (agent(&server), agent(&standby));
+    let labels = [("application_name", "near"), ("client_addr", "127.0.0.1"), ("sync_state", "async")];
+    wait_for("the standby to have caught up", Duration::from_secs(30), || {
+        let page = primary.scrape(PAGE);
+        ["sent", "write", "flush", "replay"]
+            .iter()
+            .all(|stage| page.value(&format!("pg_replication_{stage}_lag_bytes"), &labels) == Some(0.0))
+    });
+    let page = replica.scrape(PAGE);
+    assert_eq!(page.value("pg_replication_receiver_up", &[]), Some(1.0), "{}", replica.log());
+    assert_eq!(page.value("pg_replication_receive_replay_gap_bytes", &[]), Some(0.0));
+    assert!(page.value("pg_replication_last_message_age_seconds", &[]).is_some_and(|age| (0.0..60.0).contains(&age)));
+    assert!(page.value("pg_wal_position_bytes", &[]).unwrap() > 0.0, "what it has replayed");
+
+    server.stop("QUIT");
+    wait_for("the standby to be cut off", Duration::from_secs(30), || {
+        let page = replica.scrape(PAGE);
+        page.value("pg_replication_receiver_up", &[]) == Some(0.0)
+            && page.value("pg_replication_receive_replay_gap_bytes", &[]) == Some(0.0)
+    });
+    server.resume();
+    wait_for("the standby to be back", Duration::from_secs(60), || {
+        replica.scrape(PAGE).value("pg_replication_receiver_up", &[]) == Some(1.0)
+    });
+}
+
+#[test]
+fn a_long_command_tells_how_far_it_is() {
+    let server = Postgres::start(&[]);
+    server.sql(
+        "postgres",
+        "CREATE TABLE big (id int, note text); INSERT INTO big SELECT i, repeat('x', 100) FROM generate_series(1, 20000) i",
+    );
+    // It waits for this transaction after it has built the index.
+    let mut open = server.session("postgres");
+    open.run("BEGIN; SELECT pg_current_xact_id()");
+    open.run("INSERT INTO big VALUES (0, ''); SELECT 1");
+    let mut builder = server.session("postgres");
+    builder.send("CREATE INDEX CONCURRENTLY big_id ON big (id)");
+    let agent = agent(&server);
+    wait_for("the command", Duration::from_secs(20), || {
+        server.number("postgres", "SELECT count(*) FROM pg_stat_progress_create_index") == 1.0
+    });
+    let page = agent.scrape(PAGE);
+    let series: Vec<_> = page.all("pg_stat_progress_create_index_ratio").collect();
+    // Before it has begun to read there is nothing to divide by.
+    assert!(series.iter().all(|series| series.labels["relname"] == "big" && (0.0..=1.0).contains(&series.value)), "{series:?}");
+    assert_eq!(page.value("pg_blocked_sessions", &[("datname", "postgres")]), Some(1.0), "it waits for the writer");
+    open.run("COMMIT; SELECT 1");
+    wait_for("the command to end", Duration::from_secs(30), || {
+        agent.scrape(PAGE).all("pg_stat_progress_create_index_ratio").next().is_none()
+    });
+}
