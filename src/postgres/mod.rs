@@ -12,6 +12,7 @@ mod compat;
 mod contained;
 mod dsn;
 mod find;
+mod grants;
 mod options;
 mod queries;
 mod retired;
@@ -41,7 +42,7 @@ pub static MODULE: Module = Module {
     enabled: Flag::switch("postgres", true, "Collect `pg_*`."),
     flags,
     collectors,
-    commands: &[],
+    commands: &[grants::COMMAND],
     start,
 };
 
