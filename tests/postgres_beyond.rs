@@ -162,3 +162,31 @@ fn a_long_command_tells_how_far_it_is() {
         agent.scrape(PAGE).all("pg_stat_progress_create_index_ratio").next().is_none()
     });
 }
+
+#[test]
+fn sizes_are_asked_for_seldom_and_tell_their_age() {
+    let server = Postgres::start(&["log_statement=all"]);
+    let asked = || server.log().matches("pg_database_size(").count();
+    let agent = agent(&server);
+    let size = |page: &support::exposition::Exposition| page.value("pg_database_size_bytes", &[("datname", "postgres")]);
+    let page = agent.scrape(PAGE);
+    let (first, once) = (size(&page), asked());
+    assert!(first.is_some() && once == 1, "the first page has them already");
+    assert_eq!(page.value("pg_agent_cache_age_seconds", &[("collector", "database")]), Some(0.0));
+    server.sql("postgres", "CREATE TABLE big AS SELECT repeat('x', 1000) AS note FROM generate_series(1, 5000)");
+    let page = agent.scrape(PAGE);
+    assert_eq!((size(&page), asked()), (first, once));
+    assert!(page.value("pg_agent_cache_age_seconds", &[("collector", "stat_user_tables")]).unwrap() > 0.0);
+
+    let fresh =
+        Agent::start(&[&ONLY[..], &["--postgres.size-interval=0s"]].concat(), &[("DATA_SOURCE_NAME", &server.dsn("postgres"))]);
+    let before = size(&fresh.scrape(PAGE)).unwrap();
+    assert!(before > first.unwrap());
+    server.sql("postgres", "DROP TABLE big");
+    assert!(size(&fresh.scrape(PAGE)).unwrap() < before);
+    // A new session knows nothing yet.
+    server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stack-exporter'");
+    wait_for("sizes of this session", Duration::from_secs(10), || {
+        agent.scrape(PAGE).value("pg_agent_cache_age_seconds", &[("collector", "database")]) == Some(0.0)
+    });
+}

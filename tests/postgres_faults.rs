@@ -170,7 +170,8 @@ fn a_changed_password_is_told_and_the_new_one_found() {
 fn nobody_waits_for_a_users_lock() {
     let server = Postgres::start(&["shared_preload_libraries=pg_stat_statements"]);
     furnish(&server);
-    let agent = agent(&server.dsn("shop"));
+    let agent =
+        Agent::start(&[&FLAGS[..], &["--postgres.size-interval=0s"]].concat(), &[("DATA_SOURCE_NAME", &server.dsn("shop"))]);
     assert_up(&agent);
     let size = |page: &Exposition, table: &str| page.value("pg_stat_user_tables_table_size_bytes", &[("relname", table)]);
     let scans = |page: &Exposition| page.value("pg_stat_user_tables_seq_scan", &[("relname", "orders")]);

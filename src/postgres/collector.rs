@@ -26,6 +26,8 @@ pub(super) struct Statement {
     pub(super) emit: fn(&Server, &Table, &mut Samples) -> Result<(), Fault>,
     /// Whether it reads the disk (sizes) and so has to stand behind those that only read memory.
     pub(super) slow: bool,
+    /// Whether its rows are kept for `--postgres.size-interval`, because they cost the server much and change slowly.
+    pub(super) kept: bool,
 }
 
 impl Statement {
@@ -34,7 +36,7 @@ impl Statement {
         sql: fn(&Server) -> Option<Cow<'static, str>>,
         emit: fn(&Server, &Table, &mut Samples) -> Result<(), Fault>,
     ) -> Self {
-        Statement { sql, emit, slow: false }
+        Statement { sql, emit, slow: false, kept: false }
     }
 
     /// A statement that reads the disk.
@@ -43,6 +45,14 @@ impl Statement {
         emit: fn(&Server, &Table, &mut Samples) -> Result<(), Fault>,
     ) -> Self {
         Statement { slow: true, ..Statement::new(sql, emit) }
+    }
+
+    /// A statement that asks for sizes: every file of every relation is looked at.
+    pub(super) const fn sizes(
+        sql: fn(&Server) -> Option<Cow<'static, str>>,
+        emit: fn(&Server, &Table, &mut Samples) -> Result<(), Fault>,
+    ) -> Self {
+        Statement { kept: true, ..Statement::slow(sql, emit) }
     }
 }
 

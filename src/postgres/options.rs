@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::collector::Entry;
 use super::compat::Compat;
@@ -34,9 +34,15 @@ static DISABLE_DEFAULT: Flag =
 static EXCLUDE: Flag =
     Flag::text("postgres.exclude-databases", "", "Databases whose size is not asked for, with commas between them.")
         .env("PG_EXPORTER_EXCLUDE_DATABASES");
+static SIZE_INTERVAL: Flag = Flag::time(
+    "postgres.size-interval",
+    Duration::from_secs(300),
+    "How long sizes of databases and tables are shown before they are asked for again; 0s for each scrape.",
+);
 
 /// The flags.
-pub(super) static FLAGS: [&Flag; 7] = [&TEXTS, &LENGTH, &LIMIT, &NO_DATABASES, &NO_USERS, &DISABLE_DEFAULT, &EXCLUDE];
+pub(super) static FLAGS: [&Flag; 8] =
+    [&TEXTS, &LENGTH, &LIMIT, &NO_DATABASES, &NO_USERS, &DISABLE_DEFAULT, &EXCLUDE, &SIZE_INTERVAL];
 
 /// The most statements that are shown, and the most characters of each.
 const MOST: (u64, u64) = (5_000, 4_096);
@@ -60,6 +66,8 @@ pub(super) struct Options {
     /// Whose names and labels.
     pub(super) compat: Compat,
     pub(super) queries: Arc<Queries>,
+    /// How long sizes are kept.
+    pub(super) size_interval: Duration,
 }
 
 impl Default for Options {
@@ -76,6 +84,7 @@ impl Default for Options {
             read_at: 0,
             compat: Compat::Latest,
             queries: Arc::default(),
+            size_interval: Duration::from_secs(300),
         }
     }
 }
@@ -95,6 +104,7 @@ impl Options {
         Ok(Options {
             compat: Compat::read(settings)?,
             queries: Arc::new(Queries::read(settings)?),
+            size_interval: settings.time(&SIZE_INTERVAL),
             query_length: settings.switch(flag(&TEXTS)).then_some(length),
             limit,
             without_databases: names(flag(&NO_DATABASES)),

@@ -1,7 +1,8 @@
 //! The names of what is told of PostgreSQL beyond postgres_exporter.
 
 /// Families of `pg_*` that postgres_exporter has not.
-pub const BEYOND: [&str; 77] = [
+pub const BEYOND: [&str; 78] = [
+    "pg_agent_cache_age_seconds",
     "pg_archiver_last_archived_timestamp_seconds",
     "pg_archiver_last_failed_timestamp_seconds",
     "pg_autovacuum_workers",

@@ -20,7 +20,7 @@ pub(super) static ENTRY: Entry = Entry {
     enabled: Flag::switch("postgres.collector.database", true, "Size and connection limit of every database."),
     statements: &[
         Statement::new(|server| select("datconnlimit", server), |_, table, out| emit(&LIMIT, table, out)),
-        Statement::slow(|server| select(SIZES, server), |_, table, out| emit(&SIZE, table, out)),
+        Statement::sizes(|server| select(SIZES, server), |_, table, out| emit(&SIZE, table, out)),
     ],
 };
 

@@ -78,7 +78,7 @@ pub(super) static ENTRY: Entry = Entry {
         true,
         "Counters and sizes of the tables of the connected database.",
     ),
-    statements: &[COUNTERS, Statement::slow(sizes, emit_sizes)],
+    statements: &[COUNTERS, Statement::sizes(sizes, emit_sizes)],
 };
 
 /// The statement that reads no disk.

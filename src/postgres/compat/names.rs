@@ -129,7 +129,7 @@ static OLD_BLOCKS: [Column; 8] = [
 /// Tables with one size: that of the table and its indexes together.
 pub(super) static TABLES: [Statement; 2] = [
     stat_user_tables::COUNTERS,
-    Statement::slow(stat_user_tables::sizes, |server, table, out| {
+    Statement::sizes(stat_user_tables::sizes, |server, table, out| {
         stat_user_tables::emit_sizes(server, table, out)?;
         let mut family = out.family(&WHOLE);
         for (row, labels) in table.rows().zip(&stat_user_tables::labels(table)) {
