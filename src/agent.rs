@@ -22,8 +22,12 @@ pub fn flags() -> Vec<&'static Flag> {
 /// What the command line, the environment and the file together say, or a text to print instead of running.
 pub fn settings(args: impl IntoIterator<Item = OsString>) -> Result<Result<Settings, String>, Error> {
     let (flags, mut settings) = (flags(), Settings::default());
-    let commands: Vec<&Command> = MODULES.iter().flat_map(|module| module.commands).collect();
+    let commands: Vec<&Command> = MODULES.iter().flat_map(|module| module.commands).chain([&web::HEALTHCHECK]).collect();
     let described: Vec<_> = commands.iter().map(|command| (command.words, command.help)).collect();
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    if args.get(1).is_some_and(|word| word == web::HEALTHCHECK.words) && args.len() == 2 {
+        args.extend(web::served_arguments());
+    }
     let asked = cli::read(&flags, &described, args, &mut settings)?;
     if let cli::Asked::Print(text) = asked {
         return Ok(Err(text));

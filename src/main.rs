@@ -9,7 +9,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "stack-exporter: {error}");
-            ExitCode::from(2)
+            // A check of health knows 0 and 1 only.
+            ExitCode::from(if error.is_negative() { 1 } else { 2 })
         }
     }
 }

@@ -266,8 +266,11 @@ impl Settings {
 
 /// A setting that cannot be. One line, names the setting, holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Error(String);
+#[error("{text}")]
+pub struct Error {
+    text: String,
+    negative: bool,
+}
 
 impl Error {
     /// An error with this text, of which one line is made: it may quote what somebody wrote.
@@ -277,7 +280,17 @@ impl Error {
         if text.contains(char::is_control) {
             text = text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
         }
-        Error(text)
+        Error { text, negative: false }
+    }
+
+    /// A command's answer that is no: nothing is wrong with the settings.
+    pub fn negative(text: impl Into<String>) -> Self {
+        Error { negative: true, ..Error::new(text) }
+    }
+
+    /// Whether it is a command's answer, rather than a setting that cannot be.
+    pub fn is_negative(&self) -> bool {
+        self.negative
     }
 }
 

@@ -278,6 +278,8 @@ fn the_restricted_container_sees_what_root_sees_on_the_host() {
 #[test]
 fn the_container_has_no_more_than_compose_allows() {
     let composed = Composed::up();
+    // What HEALTHCHECK runs, which knows compose's flags from process 1.
+    assert_eq!(docker(&["exec", &composed.container(), "/stack-exporter", "healthcheck"]), "healthy");
     let pid = docker(&["inspect", "--format", "{{.State.Pid}}", &composed.container()]);
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();

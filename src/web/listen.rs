@@ -77,7 +77,7 @@ fn invalid(reason: &'static str) -> IoError {
 }
 
 /// `host:port`, `[v6]:port` or `:port`, which is every address of both families (or of IPv4 where there is no IPv6).
-fn addresses(text: &str) -> IoResult<Vec<SocketAddr>> {
+pub(super) fn addresses(text: &str) -> IoResult<Vec<SocketAddr>> {
     match text.strip_prefix(':') {
         Some(port) => {
             let port: u16 = port.parse().map_err(|_| invalid("not a port number"))?;
@@ -88,7 +88,7 @@ fn addresses(text: &str) -> IoResult<Vec<SocketAddr>> {
 }
 
 /// Context and port of `:9100` or `2:9100`.
-fn vsock(address: &str) -> Option<(u32, u32)> {
+pub(super) fn vsock(address: &str) -> Option<(u32, u32)> {
     let (context, port) = address.split_once(':')?;
     let context = if context.is_empty() { libc::VMADDR_CID_ANY } else { context.parse().ok()? };
     Some((context, port.parse().ok()?))

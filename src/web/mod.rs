@@ -10,6 +10,7 @@ mod config;
 mod connection;
 mod crowd;
 mod gate;
+mod health;
 mod listen;
 mod rate;
 mod request;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use crate::settings::Flag;
 
 pub use config::{check as check_config, subject_alternative_names};
+pub use health::{COMMAND as HEALTHCHECK, arguments as served_arguments};
 pub use listen::{Listener, bind};
 pub use server::Server;
 
