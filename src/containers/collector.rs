@@ -13,7 +13,7 @@ use super::identity::container_id;
 use super::labels::Choice;
 use super::machine::{Machine, Meminfo};
 use super::network::{Interface, Network};
-use crate::discovery::{Container, Directory, Engine, Health};
+use crate::discovery::{Container, Directory, Discovery, Engine, Health};
 use crate::exposition::{Labels, Samples};
 use crate::scrape::Collector;
 use crate::system::{Fault, System};
@@ -34,6 +34,8 @@ pub(super) struct Containers {
     cgroups: Option<Cgroups<Entity>>,
     /// `None`: no engine is to be asked.
     directory: Option<Directory>,
+    /// Learns which containers have no name.
+    discovery: Discovery,
     choice: Choice,
     network: Network,
     devices: Devices,
@@ -41,9 +43,9 @@ pub(super) struct Containers {
 }
 
 impl Containers {
-    pub(super) fn new(directory: Option<Directory>, choice: Choice) -> Self {
+    pub(super) fn new(directory: Option<Directory>, discovery: Discovery, choice: Choice) -> Self {
         let (network, devices, machine) = Default::default();
-        Containers { cgroups: None, directory, choice, network, devices, machine }
+        Containers { cgroups: None, directory, discovery, choice, network, devices, machine }
     }
 
     fn refresh(&mut self, system: &mut System) -> Result<(), Fault> {
@@ -63,6 +65,9 @@ impl Containers {
                 name(cgroup, directory, choice);
             }
         }
+        let is_nameless = |entity: &Entity| entity.container_id.is_some() && entity.container.is_none();
+        self.discovery
+            .note_nameless(cgroups.iter().filter(|cgroup| is_nameless(&cgroup.entity)).map(|cgroup| cgroup.id.as_str()));
         cgroups.choose_pids(|entity| {
             entity.container_id.as_ref().map(|_| entity.container.as_ref().and_then(|container| container.pid))
         });

@@ -42,7 +42,7 @@ fn collectors(_settings: &Settings) -> Vec<(&'static str, bool)> {
 
 fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
     let directory = sources.discovery().directory(settings)?;
-    let mut collector = Containers::new(directory, Choice::of(settings));
+    let mut collector = Containers::new(directory, sources.discovery().clone(), Choice::of(settings));
     let (mut system, mut scratch) = (System::new(Roots::of(settings)), Samples::new());
     let thread = Source::thread(Part::Containers, NAME, vec![NAME], move |job| {
         system.begin(job.deadline());

@@ -14,6 +14,7 @@ mod inspection;
 mod instant;
 mod kind;
 mod name;
+mod nameless;
 mod secret;
 mod told;
 mod transport;
@@ -23,7 +24,8 @@ pub use container::{Container, Environment, Health, Network, Published};
 pub use directory::{Directory, Engine};
 pub use follow::{Finder, Found};
 pub use kind::{Kind, POSTGRES, REDIS};
-pub use told::Missing;
+pub use nameless::Nameless;
+pub use told::{Met, Missing};
 pub use wish::{Place, Wish};
 
 use std::sync::{Arc, OnceLock};
@@ -54,6 +56,7 @@ pub fn flags() -> impl Iterator<Item = &'static Flag> {
 pub struct Discovery {
     directory: Arc<OnceLock<Option<Directory>>>,
     told: Told,
+    nameless: nameless::Seen,
 }
 
 impl Discovery {
@@ -76,6 +79,26 @@ impl Discovery {
     /// Tells of it no longer.
     pub fn forget_local(&self, part: &'static str, target: &str) {
         self.told.remove(part, target);
+    }
+
+    /// What was found of all parts, and what is missing.
+    pub fn met(&self) -> Vec<Met> {
+        self.told.all()
+    }
+
+    /// How the engine does; `None` where there is none to ask.
+    pub fn engine(&self) -> Option<Engine> {
+        self.directory.get()?.as_ref().map(Directory::engine)
+    }
+
+    /// Notes the cgroups that are a container's and have no name.
+    pub fn note_nameless<'a>(&self, cgroups: impl Iterator<Item = &'a str>) {
+        self.nameless.set(cgroups);
+    }
+
+    /// The cgroups that were noted last.
+    pub fn nameless(&self) -> Nameless {
+        self.nameless.get()
     }
 
     /// Writes what was found of the parts that are `shown`.

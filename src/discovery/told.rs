@@ -78,6 +78,19 @@ pub(super) struct State {
     pub(super) missing: Option<Missing>,
 }
 
+/// A server that was found, for the operator's page.
+#[derive(Clone, Debug)]
+pub struct Met {
+    /// The part that watches its kind.
+    pub part: &'static str,
+    /// Its name.
+    pub name: String,
+    /// By which kind of place it is reached, or could be.
+    pub how: &'static str,
+    /// What is missing to reach it, in one word, and what to do about it.
+    pub missing: Option<(&'static str, &'static str)>,
+}
+
 /// What is told of all servers that were found, by part and name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told(Arc<Mutex<BTreeMap<(&'static str, String), State>>>);
@@ -93,6 +106,16 @@ impl Told {
 
     pub(super) fn remove(&self, part: &'static str, name: &str) {
         self.lock().remove(&(part, name.to_owned()));
+    }
+
+    pub(super) fn all(&self) -> Vec<Met> {
+        let met = |((part, name), state): (&(&'static str, String), &State)| Met {
+            part,
+            name: name.clone(),
+            how: state.how,
+            missing: state.missing.map(|missing| (missing.word(), missing.advice())),
+        };
+        self.lock().iter().map(met).collect()
     }
 
     pub(super) fn emit(&self, shown: impl Fn(&str) -> bool, out: &mut Samples) {

@@ -100,8 +100,9 @@ fn source(label: Option<&str>, access: Access, enabled: &[&'static Entry], optio
     let name = label.map_or_else(|| access.dsn.address(), str::to_owned);
     let own = (!options.queries.is_empty()).then_some(queries::NAME);
     let collectors = std::iter::once(up::NAME).chain(own).chain(enabled.iter().map(|entry| entry.name)).collect();
+    let address = access.dsn.address();
     let target = Target::new(access, labels.clone(), enabled.to_vec(), options.clone());
-    Source::task(Part::Postgres, &name, collectors, target).with_labels(labels)
+    Source::task(Part::Postgres, &name, collectors, target).with_labels(labels).at(address, "settings")
 }
 
 /// Looks for local servers for ever, and adds those it finds, but for the host's side of a container's.

@@ -85,7 +85,13 @@ impl Target {
         if let Some(path) = &self.access.password_file {
             dsn.password = Some(targets::password(path).map_err(|reason| Refusal { reason, wait: false })?);
         }
-        Session::open(&dsn, until).await
+        let opened = Session::open(&dsn, until).await;
+        // A server could quote what it was sent.
+        let password = dsn.password.as_ref().map(|password| password.reveal()).filter(|password| !password.is_empty());
+        opened.map_err(|refusal| match password {
+            Some(password) => Refusal { reason: refusal.reason.replace(password, "***"), ..refusal },
+            None => refusal,
+        })
     }
 
     /// Tries nothing for a while, longer each time.

@@ -42,10 +42,14 @@ impl Registry {
 
     /// Watches a server that the operator named.
     pub(super) fn add(&self, target: Target) {
+        self.put(target, "settings");
+    }
+
+    fn put(&self, target: Target, named_by: &'static str) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.retain(|(name, _)| *name != target.name);
         list.push((target.name.clone(), target.endpoint.clone()));
-        self.sources.add(self.source(target));
+        self.sources.add(self.source(target, named_by));
     }
 
     /// Watches a server that was found, unless one of its name or at its address is watched already.
@@ -55,7 +59,7 @@ impl Registry {
             list.iter().any(|(name, endpoint)| *name == target.name || *endpoint == target.endpoint)
         };
         if !known {
-            self.add(target);
+            self.put(target, "topology");
         }
         !known
     }
@@ -66,10 +70,11 @@ impl Registry {
         self.sources.remove(Part::Redis, name);
     }
 
-    fn source(&self, target: Target) -> Source {
+    fn source(&self, target: Target, named_by: &'static str) -> Source {
         let (name, labels) = (target.name.clone(), target.labels.clone());
+        let address = target.endpoint.to_string();
         let server = Server::new(target, self.manner.clone());
-        Source::task(Part::Redis, &name, vec![COLLECTOR], server).with_labels(labels)
+        Source::task(Part::Redis, &name, vec![COLLECTOR], server).with_labels(labels).at(address, named_by)
     }
 
     /// `/scrape?target=<name or address>`

@@ -7,17 +7,21 @@
 //! The design had a second scrape of a source that is merely at work answer "busy" as well. Here it waits for its turn
 //! within its own deadline: two scrapes with different `collect[]` lists would otherwise lose series to one another.
 
+mod advice;
 mod collector;
 mod module;
 mod outcome;
+mod report;
 mod route;
 mod scraper;
 mod selection;
 mod source;
 
+pub use crate::discovery::Met;
 pub use collector::{Collector, Entry, New, Part};
 pub use module::{Catalog, Command, Module};
 pub use outcome::Outcome;
+pub use report::{Last, LastPage, Report, State, Trouble, Warned, Watched};
 pub use route::{Answer, Route};
 pub use scraper::{Scraper, Sources};
 pub use selection::{Refusal, Selection};

@@ -69,7 +69,8 @@ pub(super) fn emit(part: Part, entity: &Labels, outcomes: &[Outcome], out: &mut 
     }
 }
 
-fn shortened(fault: &Fault) -> String {
+/// The text of a failure, no longer than a label should be.
+pub(super) fn shortened(fault: &Fault) -> String {
     let mut text = fault.to_string();
     if text.len() > LONGEST {
         let end = (0..=LONGEST).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, WeakShared, join_all};
 
 use super::outcome::{self, Journal};
+use super::report::{LastPage, Warned};
 use super::{Part, Route, Selection, Source};
 use crate::discovery::Discovery;
 use crate::exposition::{Family, Labels, Page, Samples};
@@ -15,20 +16,13 @@ use crate::exposition::{Family, Labels, Page, Samples};
 #[derive(Clone, Default)]
 pub struct Sources {
     list: Arc<Mutex<Vec<Arc<Source>>>>,
-    warnings: Arc<Mutex<Vec<Warning>>>,
+    warnings: Arc<Mutex<Vec<Warned>>>,
     routes: Arc<Mutex<Routes>>,
     discovery: Discovery,
 }
 
 /// Who answers for which path.
 type Routes = Vec<(&'static str, Arc<Route>)>;
-
-/// Figures that are not what they seem.
-struct Warning {
-    part: Part,
-    what: &'static str,
-    text: String,
-}
 
 static WARNING: Family = Family::gauge(
     "stack_exporter_warning",
@@ -40,14 +34,19 @@ impl Sources {
     /// word, and `text` says which figures suffer and what to do.
     pub fn warn(&self, part: Part, what: &'static str, text: String) {
         tracing::warn!(part = part.name(), missing = what, "{text}");
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(Warning { part, what, text });
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(Warned { part, missing: what, advice: text });
+    }
+
+    /// What the parts warn of.
+    pub fn warnings(&self) -> Vec<Warned> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Writes the warnings of the parts that `selection` asks for.
     fn emit_warnings(&self, selection: &Selection, out: &mut Samples) {
         let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        for Warning { part, what, text } in warnings.iter().filter(|warning| selection.has(warning.part)) {
-            out.family(&WARNING).add([("advice", text), ("missing", *what), ("part", part.name())], 1u8);
+        for Warned { part, missing, advice } in warnings.iter().filter(|warning| selection.has(warning.part)) {
+            out.family(&WARNING).add([("advice", advice), ("missing", *missing), ("part", part.name())], 1u8);
         }
     }
 
@@ -111,13 +110,16 @@ pub struct Scraper {
     journal: Mutex<Journal>,
     flights: Mutex<Vec<UnderWay>>,
     duplicates: std::sync::atomic::AtomicUsize,
+    /// The last page of all, or of some, sources.
+    pub(super) page: Mutex<Option<LastPage>>,
 }
 
 impl Scraper {
     /// A scraper over `sources`; `own` adds the agent's own metrics to every page, given the number
     /// of duplicate series left out so far.
     pub fn new(sources: Sources, own: impl Fn(usize, &mut Samples) + Send + Sync + 'static) -> Self {
-        Scraper { sources, own: Box::new(own), journal: Mutex::default(), flights: Mutex::default(), duplicates: 0.into() }
+        let (journal, flights, page) = Default::default();
+        Scraper { sources, own: Box::new(own), journal, flights, duplicates: 0.into(), page }
     }
 
     /// The sources it asks.
@@ -160,13 +162,14 @@ impl Scraper {
             let mut own = Samples::new();
             outcome::emit(source.part, &Labels::new(), &outcomes, &mut own);
             scraper.journal.lock().unwrap_or_else(PoisonError::into_inner).note(&source, &outcomes);
+            source.kept.note(source.part, &source.collectors, &outcomes);
             Arc::new(Page::new(vec![samples, own]))
         });
         task.await.unwrap_or_default()
     }
 
     async fn collect(&self, selection: Selection, deadline: Instant) -> Arc<Page> {
-        let sources = self.sources.all();
+        let (started, sources) = (Instant::now(), self.sources.all());
         let answers = join_all(sources.iter().map(|source| source.ask(&selection, deadline, false))).await;
         let mut own = Samples::new();
         let mut all = Vec::with_capacity(answers.len() + 1);
@@ -175,6 +178,7 @@ impl Scraper {
             for (source, (samples, outcomes)) in sources.iter().zip(answers) {
                 outcome::emit(source.part, &source.labels, &outcomes, &mut own);
                 journal.note(source, &outcomes);
+                source.kept.note(source.part, &source.collectors, &outcomes);
                 all.push(samples);
             }
         }
@@ -185,6 +189,7 @@ impl Scraper {
         all.push(own);
         let page = Page::new(all);
         self.duplicates.fetch_add(page.duplicates(), std::sync::atomic::Ordering::Relaxed);
+        *self.page.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastPage::of(&page, started));
         Arc::new(page)
     }
 }

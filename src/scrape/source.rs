@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
+use super::report::Kept;
 use super::{Outcome, Part, Selection};
 use crate::exposition::{Labels, Samples};
 use crate::system::Fault;
@@ -121,6 +122,12 @@ pub struct Source {
     pub labels: Labels,
     /// The collectors it answers for.
     pub collectors: Vec<&'static str>,
+    /// Where a target is asked, without a secret; empty for what is no target.
+    pub(super) address: String,
+    /// Who named a target: `settings`, or another server (`topology`).
+    pub(super) named_by: &'static str,
+    /// What became of its last scrapes.
+    pub(super) kept: Kept,
     mailbox: Mailbox,
     working: Arc<AtomicBool>,
     /// Held by the scrape that is waiting for the answer.
@@ -130,7 +137,8 @@ pub struct Source {
 impl Source {
     fn new(part: Part, name: String, collectors: Vec<&'static str>, mailbox: Mailbox) -> Self {
         let (working, turn) = (Arc::new(AtomicBool::new(false)), tokio::sync::Mutex::new(()));
-        Source { part, name, labels: Labels::new(), collectors, mailbox, working, turn }
+        let (labels, address, kept) = Default::default();
+        Source { part, name, labels, collectors, address, named_by: "settings", kept, mailbox, working, turn }
     }
 
     /// A source that blocks: `work` runs on a thread of its own, once for each scrape.
@@ -167,6 +175,11 @@ impl Source {
     /// Puts `labels` on the outcome metrics of this source. The worker puts them on its samples itself.
     pub fn with_labels(self, labels: Labels) -> Self {
         Source { labels, ..self }
+    }
+
+    /// Says where a target is asked, without a secret, and who named it.
+    pub fn at(self, address: String, named_by: &'static str) -> Self {
+        Source { address, named_by, ..self }
     }
 
     /// Asks for one scrape. Returns by the deadline with whatever was handed in, and an outcome for each collector asked for.

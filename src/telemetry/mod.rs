@@ -2,11 +2,21 @@
 
 mod process;
 
+use std::time::{Duration, Instant};
+
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::exposition::{Family, Kind, Samples};
 use crate::settings::{Flag, Settings};
 use process::Process;
+
+pub use process::Cost;
+
+/// The commit that the program was built from, where the build says so.
+pub const REVISION: &str = match option_env!("STACK_EXPORTER_REVISION") {
+    Some(revision) => revision,
+    None => "",
+};
 
 static DISABLE: Flag =
     Flag::switch("web.disable-exporter-metrics", false, "Leave out process_* and promhttp_*, the agent's own cost.");
@@ -33,8 +43,10 @@ pub struct Telemetry {
     requests: IntCounterVec,
     in_flight: IntGauge,
     registry: Registry,
-    /// `None` with --web.disable-exporter-metrics.
-    process: Option<Process>,
+    process: Process,
+    /// Not with --web.disable-exporter-metrics.
+    shown: bool,
+    started: Instant,
 }
 
 impl Telemetry {
@@ -52,8 +64,8 @@ impl Telemetry {
         let registry = Registry::new();
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(in_flight.clone()))?;
-        let process = (!settings.switch(&DISABLE)).then(Process::new);
-        Ok(Telemetry { requests, in_flight, registry, process })
+        let (process, shown, started) = (Process::new(), !settings.switch(&DISABLE), Instant::now());
+        Ok(Telemetry { requests, in_flight, registry, process, shown, started })
     }
 
     /// A scrape begins; the answer's guard ends it.
@@ -72,6 +84,16 @@ impl Telemetry {
         self.requests.with_label_values(&[code]).inc();
     }
 
+    /// What the agent costs up to now.
+    pub fn cost(&self) -> Cost {
+        self.process.cost()
+    }
+
+    /// How long it has been running.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Adds all of it to a page; `duplicates` is what the scraper counted.
     pub fn emit(&self, duplicates: usize, out: &mut Samples) {
         let version = env!("CARGO_PKG_VERSION");
@@ -81,16 +103,16 @@ impl Telemetry {
             ("goarch", go_arch()),
             ("goos", "linux"),
             ("goversion", ""),
-            ("revision", ""),
+            ("revision", REVISION),
             ("tags", ""),
             ("version", version),
         ];
         out.family(&NODE_BUILD).add(labels, 1u8);
         out.family(&DUPLICATES).add([], duplicates);
-        if let Some(process) = &self.process {
+        if self.shown {
             self.counters(out);
             out.family(&ERRORS).add([("cause", "encoding")], 0u8).add([("cause", "gathering")], duplicates);
-            process.emit(out);
+            self.process.emit(out);
         }
     }
 

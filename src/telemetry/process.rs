@@ -27,6 +27,19 @@ static SENT: Family = Family::counter(
     "Bytes sent by the agent's network namespace, IpExt OutOctets of /proc/self/net/netstat.",
 );
 
+/// What this very process costs.
+#[derive(Clone, Debug)]
+pub struct Cost {
+    /// User and system CPU time since the start.
+    pub cpu_seconds: Option<f64>,
+    /// Resident memory.
+    pub resident_bytes: Option<u64>,
+    /// Open file descriptors.
+    pub open_files: Option<u64>,
+    /// How many there may be.
+    pub most_files: Option<u64>,
+}
+
 /// What stays the same while the process lives, and the two files that do not.
 pub(super) struct Process {
     ticks_a_second: f64,
@@ -57,6 +70,18 @@ impl Process {
             max_virtual: limit(&limits, b"Max address space"),
             stat: File::open("/proc/self/stat").ok(),
             netstat: File::open("/proc/self/net/netstat").ok(),
+        }
+    }
+
+    /// What the process costs up to now.
+    pub(super) fn cost(&self) -> Cost {
+        let mut buffer = [0; 1024];
+        let stat = read(self.stat.as_ref(), &mut buffer).and_then(parse_stat);
+        Cost {
+            cpu_seconds: stat.as_ref().map(|stat| from_u64(stat.ticks) / self.ticks_a_second),
+            resident_bytes: stat.map(|stat| stat.resident_pages.saturating_mul(self.page_bytes)),
+            open_files: open_fds(),
+            most_files: self.max_fds,
         }
     }
 

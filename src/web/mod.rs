@@ -16,6 +16,7 @@ mod rate;
 mod request;
 mod routes;
 mod server;
+mod status;
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 
 use super::body::Reply;
+use super::status::Pages;
 use super::{COMPRESSION, MARGIN, MAX_REQUESTS, ROUTE_PREFIX, TELEMETRY_PATH, TIMEOUT, request};
 use crate::exposition::Page;
 use crate::scrape::{Answer, Catalog, Part, Route, Scraper, Selection};
@@ -21,6 +22,7 @@ pub(super) struct Routes {
     scraper: Arc<Scraper>,
     telemetry: Arc<Telemetry>,
     catalog: Catalog,
+    pages: Pages,
     /// What every path begins with; empty, or `/agent`.
     prefix: String,
     /// Of the page of all parts, below the prefix: `/metrics`, or `/`.
@@ -71,10 +73,12 @@ impl Routes {
         if !prefix.is_empty() && !prefix.starts_with('/') {
             return Err(Error::new(format!("{}: {prefix:?} is not a path such as /agent", ROUTE_PREFIX.name)));
         }
+        let pages = Pages::new(&prefix, &path, &catalog.parts);
         Ok(Routes {
             scraper,
             telemetry,
             catalog,
+            pages,
             prefix,
             path,
             compression: Compression::of(settings)?,
@@ -101,7 +105,9 @@ impl Routes {
         let gzip = self.compression.wants(near) && request::takes_gzip(request.headers());
         match (self.parts_of(path), path) {
             (Some(parts), _) => self.scrape(&parts, request.uri().query().unwrap_or_default(), request.headers(), gzip).await,
-            (None, "/") => self.landing(),
+            // Where the page of all parts stands at the root, the operator's is at its second name.
+            (None, "/" | "/status") => self.pages.page(&self.scraper, &self.telemetry, request.uri().query().unwrap_or_default()),
+            (None, "/api/v1/status") => self.pages.json(&self.scraper, &self.telemetry),
             (None, "/-/healthy") => plain(StatusCode::OK, "healthy\n"),
             (None, "/-/ready") => plain(StatusCode::OK, "ready\n"),
             (None, _) => match self.scraper.sources().route(path) {
@@ -169,24 +175,6 @@ impl Routes {
         }
         Ok(in_flight)
     }
-
-    fn landing(&self) -> Response<Reply> {
-        let (prefix, page) = (escape(&self.prefix), escape(&format!("{}{}", self.prefix, self.path)));
-        let mut links = format!("<li><a href=\"{page}\">Metrics</a>: everything</li>\n");
-        for part in &self.catalog.parts {
-            let link = format!("{page}/{}", part.page());
-            links.push_str(&format!("<li><a href=\"{link}\">{link}</a>: {}</li>\n", part.name()));
-        }
-        let page = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>stack-exporter</title></head>\n<body>\n\
-             <h1>stack-exporter</h1>\n<p>Version {}. One Prometheus page for host, containers, PostgreSQL and Redis.</p>\n\
-             <ul>\n{links}<li><a href=\"{prefix}/-/healthy\">{prefix}/-/healthy</a></li>\n<li><a href=\"{prefix}/-/ready\">{prefix}/-/ready</a></li>\n</ul>\n</body>\n</html>\n",
-            env!("CARGO_PKG_VERSION"),
-        );
-        let mut response = Response::new(Reply::text(page));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        response
-    }
 }
 
 fn exposition(page: Arc<Page>, gzip: bool, in_flight: InFlight) -> Response<Reply> {
@@ -212,9 +200,4 @@ pub(super) fn plain(status: StatusCode, text: impl Into<bytes::Bytes>) -> Respon
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
     response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     response
-}
-
-/// Text for HTML.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }

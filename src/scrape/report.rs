@@ -1,0 +1,189 @@
+//! What the last scrapes told, kept for whoever looks: the operator's page and `/api/v1/status`.
+//!
+//! Looking asks nobody. Each source keeps one line a collector of its own, so what is kept is bounded by what is watched, goes with
+//! its source, and costs a scrape no allocation but for the text of a failure.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::advice::advice;
+use super::outcome::shortened;
+use super::{Outcome, Part, Scraper};
+use crate::discovery::{Engine, Met, Nameless};
+use crate::exposition::Page;
+use crate::system::Fault;
+
+/// How a collector's last scrape ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It delivered.
+    Ok,
+    /// There is nothing to collect: no such hardware, no such thing in this kernel or server.
+    Absent,
+    /// Its target is down, so that it was not tried.
+    Skipped,
+    /// It failed.
+    Failed,
+}
+
+impl State {
+    /// The state in one word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            State::Ok => "ok",
+            State::Absent => "absent",
+            State::Skipped => "skipped",
+            State::Failed => "failed",
+        }
+    }
+}
+
+/// A failure.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// The reason, without a secret.
+    pub text: String,
+    /// What to do about it.
+    pub advice: &'static str,
+    /// When it was seen last.
+    pub at: Instant,
+}
+
+/// A collector's last scrape.
+#[derive(Clone, Debug)]
+pub struct Last {
+    /// Its end.
+    pub at: Instant,
+    /// How long it took.
+    pub duration: Duration,
+    /// How many series it added.
+    pub series: usize,
+    /// How it ended.
+    pub state: State,
+    /// The last failure, also where it works again.
+    pub trouble: Option<Trouble>,
+}
+
+/// The last outcomes of one source, in the order of its collectors.
+#[derive(Default)]
+pub(super) struct Kept(Mutex<Vec<Option<Last>>>);
+
+impl Kept {
+    /// Takes in what became of a scrape of `collectors`, the source's own.
+    pub(super) fn note(&self, part: Part, collectors: &[&'static str], outcomes: &[Outcome]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.resize(collectors.len(), None);
+        for outcome in outcomes {
+            let place = collectors.iter().position(|name| *name == outcome.collector).and_then(|at| kept.get_mut(at));
+            let Some(place) = place else { continue };
+            let now = Instant::now();
+            let (state, trouble) = match &outcome.result {
+                Ok(()) => (State::Ok, None),
+                Err(Fault::Absent(_)) => (State::Absent, None),
+                Err(Fault::Down) => (State::Skipped, None),
+                Err(fault) => {
+                    let (text, advice) = (shortened(fault), advice(part, fault));
+                    (State::Failed, Some(Trouble { text, advice, at: now }))
+                }
+            };
+            let trouble = trouble.or_else(|| place.take().and_then(|last| last.trouble));
+            *place = Some(Last { at: now, duration: outcome.duration, series: outcome.series, state, trouble });
+        }
+    }
+
+    fn read(&self, collectors: &[&'static str]) -> Vec<(&'static str, Option<Last>)> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        collectors.iter().enumerate().map(|(at, name)| (*name, kept.get(at).cloned().flatten())).collect()
+    }
+}
+
+/// A page that was made.
+#[derive(Clone, Copy, Debug)]
+pub struct LastPage {
+    /// When it was done.
+    pub at: Instant,
+    /// How long it took to make.
+    pub duration: Duration,
+    /// How many series it has.
+    pub series: usize,
+    /// Roughly how many bytes it has.
+    pub bytes: usize,
+    /// How many series were left out of it.
+    pub duplicates: usize,
+}
+
+impl LastPage {
+    pub(super) fn of(page: &Page, started: Instant) -> Self {
+        let (at, duration) = (Instant::now(), started.elapsed());
+        LastPage { at, duration, series: page.series(), bytes: page.len_hint(), duplicates: page.duplicates() }
+    }
+}
+
+/// A source and what is known of it.
+#[derive(Debug)]
+pub struct Watched {
+    /// Whose source it is.
+    pub part: Part,
+    /// Thread or target name.
+    pub name: String,
+    /// Where a target is asked, without a secret; empty for a source of this machine's own.
+    pub address: String,
+    /// Who named a target: `settings`, another server (`topology`), or discovery, in its words.
+    pub how: &'static str,
+    /// Its collectors, `None` before their first scrape.
+    pub collectors: Vec<(&'static str, Option<Last>)>,
+}
+
+/// Figures that are not what they seem.
+#[derive(Clone, Debug)]
+pub struct Warned {
+    /// The part whose figures they are.
+    pub part: Part,
+    /// What is missing, in one word.
+    pub missing: &'static str,
+    /// Which figures suffer, and what to do.
+    pub advice: String,
+}
+
+/// All that is known without asking anybody.
+#[derive(Debug)]
+pub struct Report {
+    /// The sources, part by part.
+    pub sources: Vec<Watched>,
+    /// Databases that were found, watched or not.
+    pub met: Vec<Met>,
+    /// How the container engine does; `None` where there is none to ask.
+    pub engine: Option<Engine>,
+    /// Containers that the kernel shows and no engine names.
+    pub nameless: Nameless,
+    /// What the parts warn of.
+    pub warnings: Vec<Warned>,
+    /// The last page.
+    pub page: Option<LastPage>,
+}
+
+impl Scraper {
+    /// What is known of all sources, without asking any.
+    pub fn report(&self) -> Report {
+        let (sources, discovery) = (self.sources(), self.sources().discovery());
+        let met = discovery.met();
+        let mut watched: Vec<Watched> = sources
+            .all()
+            .iter()
+            .map(|source| {
+                let found = met.iter().find(|met| met.part == source.part.name() && met.name == source.name);
+                Watched {
+                    part: source.part,
+                    name: source.name.clone(),
+                    address: source.address.clone(),
+                    how: found.map_or(source.named_by, |met| met.how),
+                    collectors: source.kept.read(&source.collectors),
+                }
+            })
+            .collect();
+        watched.sort_by(|a, b| (a.part, &a.name).cmp(&(b.part, &b.name)));
+        let page = *self.page.lock().unwrap_or_else(PoisonError::into_inner);
+        let (engine, nameless) = (discovery.engine(), discovery.nameless());
+        Report { sources: watched, met, engine, nameless, warnings: sources.warnings(), page }
+    }
+}

@@ -1,0 +1,114 @@
+//! What the operator should look at, in one list: figures that are not what they seem, what failed, what cannot be reached.
+
+use super::{is_target, is_up};
+use crate::scrape::{Part, Report, State};
+
+/// The most findings that are listed; the rest is counted.
+const MOST: usize = 200;
+
+/// Something to look at.
+pub(super) struct Finding {
+    /// `critical`, `warning` or `info`.
+    pub(super) severity: &'static str,
+    /// The part that it is about.
+    pub(super) part: &'static str,
+    /// What it is about: a collector, a target, a container.
+    pub(super) subject: String,
+    /// What is wrong.
+    pub(super) what: String,
+    /// What to do about it.
+    pub(super) remedy: String,
+}
+
+/// All findings, the worst first.
+pub(super) fn of(report: &Report) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    engine(report, &mut findings);
+    met(report, &mut findings);
+    sources(report, &mut findings);
+    for warning in &report.warnings {
+        let what = "figures are not what they seem".to_owned();
+        let subject = warning.missing.to_owned();
+        findings.push(Finding { severity: "warning", part: warning.part.name(), subject, what, remedy: warning.advice.clone() });
+    }
+    findings.sort_by_key(|finding| ["critical", "warning"].iter().position(|word| *word == finding.severity).unwrap_or(2));
+    let more = findings.len().saturating_sub(MOST);
+    findings.truncate(MOST);
+    if more > 0 {
+        let what = format!("{more} more findings are left out here");
+        let remedy = "mend those above first".to_owned();
+        findings.push(Finding { severity: "info", part: "agent", subject: "findings".to_owned(), what, remedy });
+    }
+    findings
+}
+
+/// The engine that does not answer, and containers without a name.
+fn engine(report: &Report, findings: &mut Vec<Finding>) {
+    let part = Part::Containers.name();
+    let down = report.engine.as_ref().filter(|engine| !engine.up);
+    let why = down.and_then(|engine| engine.last_error.as_deref());
+    if let Some(why) = why {
+        findings.push(Finding {
+            severity: "warning",
+            part,
+            subject: "container engine".to_owned(),
+            what: format!("does not answer: {why}"),
+            remedy: "mount its socket read-only and let the agent's group read it, or set --docker; empty for none".to_owned(),
+        });
+    }
+    if report.nameless.count > 0 {
+        findings.push(Finding {
+            severity: "warning",
+            part,
+            subject: format!("{} containers", report.nameless.count),
+            what: format!("have no name: {}", why_nameless(report)),
+            remedy: "let the agent ask the engine that runs them: --docker".to_owned(),
+        });
+    }
+}
+
+/// Why containers have no name.
+pub(super) fn why_nameless(report: &Report) -> &'static str {
+    match &report.engine {
+        None => "no container engine is asked",
+        Some(engine) if !engine.up => "the container engine does not answer",
+        Some(_) => "the container engine does not know them: another engine runs them",
+    }
+}
+
+/// Databases that were found and are not watched.
+fn met(report: &Report, findings: &mut Vec<Finding>) {
+    for met in &report.met {
+        let Some((missing, advice)) = met.missing else { continue };
+        findings.push(Finding {
+            severity: "warning",
+            part: met.part,
+            subject: met.name.clone(),
+            what: format!("was found and cannot be reached: {missing}"),
+            remedy: advice.replace("<part>", met.part),
+        });
+    }
+}
+
+/// Targets that are down, collectors that failed.
+fn sources(report: &Report, findings: &mut Vec<Finding>) {
+    for source in &report.sources {
+        let part = source.part.name();
+        let down = is_target(source) && is_up(source) == Some(false);
+        let told = report.met.iter().any(|met| met.missing.is_some() && met.part == part && met.name == source.name);
+        if down && told {
+            continue;
+        }
+        for (collector, last) in &source.collectors {
+            let Some(last) = last.as_ref().filter(|last| last.state == State::Failed) else { continue };
+            let Some(trouble) = &last.trouble else { continue };
+            let subject = match (is_target(source), down) {
+                (true, true) => source.name.clone(),
+                (true, false) => format!("{}: {collector}", source.name),
+                (false, _) => (*collector).to_owned(),
+            };
+            let (severity, remedy) = (if down { "critical" } else { "warning" }, trouble.advice.to_owned());
+            findings.push(Finding { severity, part, subject, what: trouble.text.clone(), remedy });
+        }
+    }
+}
