@@ -10,5 +10,6 @@ mod fake;
 mod faults;
 mod parity;
 mod proxy;
+mod status;
 
 mod trees;

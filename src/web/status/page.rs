@@ -44,7 +44,7 @@ fn header(status: &Status<'_>, paused: bool, html: &mut Html) {
     }
     html.raw("</ul></nav>\n<p class=\"soft\">");
     match &status.report.page {
-        Some(page) => html.raw("As the last scrape told ").text(&time(page.at.elapsed().as_secs_f64())).raw(" ago. "),
+        Some(page) => html.raw("As the last scrape told ").text(&age(page.at)).raw(" ago. "),
         None => html.raw("Not scraped yet: what is told here comes with scrapes, and opening this page makes none. "),
     };
     let here = format!("{}/status", status.pages.prefix);

@@ -16,7 +16,7 @@ nav ul{display:flex;flex-wrap:wrap;gap:.25rem 1rem;margin:.5rem 0;padding:0;list
 .soft{color:var(--soft)}
 .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:6px}
 table{width:100%;border-collapse:collapse;font-size:.9rem}
-th,td{padding:.35rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);overflow-wrap:anywhere;min-width:5rem}
+th,td{padding:.35rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);overflow-wrap:anywhere;min-width:7rem}
 tbody tr:last-child>*{border-bottom:0}
 thead th{background:var(--head);white-space:nowrap}
 tbody th{font-weight:600}
