@@ -41,7 +41,7 @@ fn quote(mut stream: TcpStream) -> Option<()> {
     let password = String::from_utf8_lossy(&password).trim_end_matches('\0').to_owned();
     let fields = format!("SFATAL\0VFATAL\0C28P01\0M{MARKUP} wrong password {password}\0\0");
     stream.write_all(b"E").ok()?;
-    stream.write_all(&(fields.len() as u32 + 4).to_be_bytes()).ok()?;
+    stream.write_all(&(u32::try_from(fields.len()).unwrap() + 4).to_be_bytes()).ok()?;
     stream.write_all(fields.as_bytes()).ok()
 }
 
