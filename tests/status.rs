@@ -5,6 +5,7 @@ mod support;
 
 use serde_json::Value;
 use support::Agent;
+use support::postgres::Postgres;
 use support::redis::Redis;
 
 fn status(agent: &Agent) -> Value {
@@ -47,6 +48,9 @@ fn the_status_tells_what_the_last_scrape_knew() {
     assert_eq!((&target["up"], target["found"].as_str()), (&Value::Bool(true), Some("settings")));
     assert_eq!(target["address"], redis.addr());
     assert_eq!(after["containers"]["engine"], Value::Null, "none is asked");
+    // What redis_audit_finding tells by name, in words.
+    let finding = find(&after["findings"], &[("remedy", "set maxmemory, and maxmemory-policy for what then happens")]);
+    assert_eq!((finding["severity"].as_str(), finding["part"].as_str()), (Some("warning"), Some("redis")));
     for field in ["parts", "collectors", "targets", "findings"] {
         assert!(after[field].is_array(), "{field}");
     }
@@ -86,7 +90,8 @@ fn a_target_that_goes_is_down_with_advice_and_its_error_outlives_it() {
     let target = find(&up["targets"], &[("part", "redis")]);
     assert_eq!(target["up"], true);
     assert!(target["last_error"]["text"].as_str().unwrap().contains("Connection refused"));
-    assert_eq!(up["findings"], Value::Array(Vec::new()));
+    assert!(!up["findings"].to_string().contains("Connection refused"), "{up}");
+    assert_eq!(find(&up["parts"], &[("part", "redis")])["state"], "ok");
 }
 
 #[test]
@@ -109,4 +114,26 @@ fn the_page_loads_and_runs_nothing() {
     let still = agent.request("/status?refresh=off", &[]);
     assert_eq!((still.status, still.header("refresh")), (200, None));
     assert!(still.text().contains("stands still"));
+}
+
+#[test]
+fn what_postgres_does_not_allow_is_told_beside_what_it_does() {
+    let server = Postgres::start(&[]);
+    server.sql("postgres", "CREATE ROLE poor LOGIN");
+    let dsn = server.dsn("postgres").replace("postgres@", "poor@");
+    let args = ["--docker=", "--no-redis", "--no-host", "--no-containers"];
+    let agent = Agent::start(&args, &[("DATA_SOURCE_NAME", &dsn)]);
+    agent.get("/metrics");
+    let status = status(&agent);
+    let target = find(&status["targets"], &[("part", "postgres")]);
+    assert_eq!(target["up"], true, "{target}");
+    let failed: Vec<_> =
+        status["collectors"].as_array().unwrap().iter().filter(|collector| collector["state"] == "failed").collect();
+    assert!(!failed.is_empty() && target["failed_collectors"] == failed.len(), "{target}");
+    for collector in &failed {
+        assert!(collector["last_error"]["text"].as_str().unwrap().contains("SQLSTATE 42501"), "{collector}");
+        assert!(collector["last_error"]["advice"].as_str().unwrap().contains("stack-exporter postgres grants"), "{collector}");
+    }
+    assert_eq!(find(&status["parts"], &[("part", "postgres")])["state"], "failing");
+    assert!(agent.get("/").contains(&format!("collectors: {}", failed[0]["collector"].as_str().unwrap())));
 }

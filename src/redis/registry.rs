@@ -74,7 +74,8 @@ impl Registry {
         let (name, labels) = (target.name.clone(), target.labels.clone());
         let address = target.endpoint.to_string();
         let server = Server::new(target, self.manner.clone());
-        Source::task(Part::Redis, &name, vec![COLLECTOR], server).with_labels(labels).at(address, named_by)
+        let advised = server.advised();
+        Source::task(Part::Redis, &name, vec![COLLECTOR], server).with_labels(labels).at(address, named_by).with_advice(advised)
     }
 
     /// `/scrape?target=<name or address>`

@@ -14,7 +14,7 @@ use super::plan::{Ask, Known, Options, plan};
 use super::target::Target;
 use super::{COLLECTOR, commands, fields, instance, keyspace, latency, replication, reply, rights, sentinel, slowlog};
 use crate::exposition::{Labels, Samples};
-use crate::scrape::{Job, Worker};
+use crate::scrape::{Advised, Job, Worker};
 use crate::system::{Fault, Roots};
 
 /// The most round trips of one scrape: INFO, INFO in its short form, what INFO told us to ask, and what that told us.
@@ -116,6 +116,11 @@ impl Server {
         let keys = Keys::new(&manner.keys, &target, &manner);
         let beyond = Beyond::new(&target.endpoint, manner.roots.clone());
         Server { target, manner, connection: None, known: None, keys, total: Total::default(), beyond }
+    }
+
+    /// What the checks of this server find.
+    pub(super) fn advised(&self) -> Advised {
+        self.beyond.advised.clone()
     }
 
     /// Asks until all is known that is wanted: one round trip in steady state, a second one after something has changed.

@@ -21,7 +21,7 @@ pub use crate::discovery::Met;
 pub use collector::{Collector, Entry, New, Part};
 pub use module::{Catalog, Command, Module};
 pub use outcome::Outcome;
-pub use report::{Last, LastPage, Report, State, Trouble, Warned, Watched};
+pub use report::{Advice, Advised, Last, LastPage, Report, State, Trouble, Warned, Watched};
 pub use route::{Answer, Route};
 pub use scraper::{Scraper, Sources};
 pub use selection::{Refusal, Selection};

@@ -3,7 +3,7 @@
 //! Looking asks nobody. Each source keeps one line a collector of its own, so what is kept is bounded by what is watched, goes with
 //! its source, and costs a scrape no allocation but for the text of a failure.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::advice::advice;
@@ -97,6 +97,35 @@ impl Kept {
     }
 }
 
+/// What a check is for, in words.
+#[derive(Debug)]
+pub struct Advice {
+    /// The check's name.
+    pub check: &'static str,
+    /// What is wrong where it finds something.
+    pub what: &'static str,
+    /// What to do then.
+    pub remedy: &'static str,
+}
+
+/// What the checks of one target found last, worst first or not: severity and words. Shared by its worker and its source.
+#[derive(Clone, Debug, Default)]
+pub struct Advised(Arc<Mutex<Vec<(&'static str, &'static Advice)>>>);
+
+impl Advised {
+    /// Takes the place of what was found before. Allocates only where more is found than ever before.
+    pub fn set(&self, found: impl Iterator<Item = (&'static str, &'static Advice)>) {
+        let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        list.clear();
+        list.extend(found);
+    }
+
+    /// What was found.
+    pub fn get(&self) -> Vec<(&'static str, &'static Advice)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// A page that was made.
 #[derive(Clone, Copy, Debug)]
 pub struct LastPage {
@@ -130,6 +159,8 @@ pub struct Watched {
     pub address: String,
     /// Who named a target: `settings`, another server (`topology`), or discovery, in its words.
     pub how: &'static str,
+    /// What its checks found, with their severity.
+    pub advice: Vec<(&'static str, &'static Advice)>,
     /// Its collectors, `None` before their first scrape.
     pub collectors: Vec<(&'static str, Option<Last>)>,
 }
@@ -177,6 +208,7 @@ impl Scraper {
                     name: source.name.clone(),
                     address: source.address.clone(),
                     how: found.map_or(source.named_by, |met| met.how),
+                    advice: source.advised.get(),
                     collectors: source.kept.read(&source.collectors),
                 }
             })

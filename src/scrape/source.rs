@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
-use super::report::Kept;
+use super::report::{Advised, Kept};
 use super::{Outcome, Part, Selection};
 use crate::exposition::{Labels, Samples};
 use crate::system::Fault;
@@ -126,6 +126,8 @@ pub struct Source {
     pub(super) address: String,
     /// Who named a target: `settings`, or another server (`topology`).
     pub(super) named_by: &'static str,
+    /// What the checks of its worker found.
+    pub(super) advised: Advised,
     /// What became of its last scrapes.
     pub(super) kept: Kept,
     mailbox: Mailbox,
@@ -137,8 +139,8 @@ pub struct Source {
 impl Source {
     fn new(part: Part, name: String, collectors: Vec<&'static str>, mailbox: Mailbox) -> Self {
         let (working, turn) = (Arc::new(AtomicBool::new(false)), tokio::sync::Mutex::new(()));
-        let (labels, address, kept) = Default::default();
-        Source { part, name, labels, collectors, address, named_by: "settings", kept, mailbox, working, turn }
+        let (labels, address, advised, kept) = Default::default();
+        Source { part, name, labels, collectors, address, named_by: "settings", advised, kept, mailbox, working, turn }
     }
 
     /// A source that blocks: `work` runs on a thread of its own, once for each scrape.
@@ -175,6 +177,11 @@ impl Source {
     /// Puts `labels` on the outcome metrics of this source. The worker puts them on its samples itself.
     pub fn with_labels(self, labels: Labels) -> Self {
         Source { labels, ..self }
+    }
+
+    /// Shows what the worker's checks find.
+    pub fn with_advice(self, advised: Advised) -> Self {
+        Source { advised, ..self }
     }
 
     /// Says where a target is asked, without a secret, and who named it.

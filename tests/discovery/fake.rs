@@ -50,6 +50,11 @@ fn labels_count_once_the_engine_tells_those_of_the_image() {
     let careful = agent(&engine, &[]);
     assert_eq!(is_told(&careful, "cache", Some("password")).labels["how"], "host");
     assert_eq!(told(&careful, "mine"), None, "the name comes with the image");
+    let status: serde_json::Value = serde_json::from_str(&careful.get("/api/v1/status")).unwrap();
+    let target = status["targets"].as_array().unwrap().iter().find(|target| target["name"] == "cache").unwrap();
+    assert_eq!((target["found"].as_str(), target["missing"].as_str()), (Some("host"), Some("password")), "{target}");
+    assert!(target["advice"].as_str().unwrap().contains("stack-exporter.redis.password-file"), "{target}");
+    assert!(careful.get("/").contains("stack-exporter.redis.password-file"));
     let allowed = agent(&engine, &["--discovery.environment"]);
     is_told(&allowed, "cache", None);
     keeps_secrets(&careful);

@@ -99,7 +99,7 @@ fn is_up(agent: &Agent, family: &str, target: &str) {
 }
 
 fn keeps_secrets(agent: &Agent) {
-    for page in ["/metrics", "/"] {
+    for page in ["/metrics", "/", "/api/v1/status"] {
         assert!(!agent.get(page).contains(SECRET), "{page}");
     }
     assert!(!agent.log().contains(SECRET), "{}", agent.log());

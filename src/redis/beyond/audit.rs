@@ -3,8 +3,10 @@
 use super::super::info::{Info, item, number};
 use super::Kept;
 use super::host::Host;
+use super::remedies;
 use super::server::identity;
 use crate::exposition::{Family, Samples};
+use crate::scrape::Advised;
 
 static FINDING: Family = Family::gauge("redis_audit_finding", "1 if the check of this name found something, 0 if all is well.");
 
@@ -92,17 +94,25 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Writes what each check found; `open`: we are served without a password. Of a Sentinel nothing is known.
-pub(super) fn emit(info: &Info<'_>, settings: Option<&Kept>, host: Option<&Host>, open: bool, out: &mut Samples) {
+/// Writes what each check found, also into `advised`; `open`: we are served without a password. Of a Sentinel nothing is known.
+pub(super) fn emit(
+    info: &Info<'_>,
+    settings: Option<&Kept>,
+    host: Option<&Host>,
+    open: bool,
+    advised: &Advised,
+    out: &mut Samples,
+) {
     if info.get("role").is_none() {
         return;
     }
     let facts = Facts { info, settings, host, open };
-    for (check, severity, finds) in &CHECKS {
-        if let Some(found) = finds(&facts) {
-            out.family(&FINDING).add([("check", *check), ("severity", *severity)], found);
-        }
-    }
+    let mut rows = out.family(&FINDING);
+    advised.set(CHECKS.iter().filter_map(|(check, severity, finds)| {
+        let found = finds(&facts)?;
+        rows.add([("check", *check), ("severity", *severity)], found);
+        remedies::of(check).filter(|_| found).map(|advice| (*severity, advice))
+    }));
 }
 
 #[cfg(test)]
@@ -115,6 +125,12 @@ mod tests {
         let info = Info::parse(text);
         let facts = Facts { info: &info, settings: Some(&kept), host, open: false };
         CHECKS.iter().filter(|(_, _, finds)| finds(&facts) == Some(true)).map(|(check, ..)| *check).collect()
+    }
+
+    #[test]
+    fn every_check_has_words() {
+        let checks: Vec<_> = CHECKS.iter().map(|(check, ..)| *check).collect();
+        assert_eq!(remedies::REMEDIES.each_ref().map(|advice| advice.check).to_vec(), checks);
     }
 
     #[test]

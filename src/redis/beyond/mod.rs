@@ -5,6 +5,7 @@ mod audit;
 mod host;
 pub(super) mod latency;
 mod memory;
+mod remedies;
 mod replication;
 mod server;
 mod settings;
@@ -21,6 +22,7 @@ use super::address::Endpoint;
 use super::info::Info;
 use super::plan::Ask;
 use crate::exposition::{Family, Samples};
+use crate::scrape::Advised;
 use crate::system::Roots;
 use host::Host;
 pub(super) use settings::Kept;
@@ -44,12 +46,14 @@ pub(super) struct Beyond {
     host: Option<(String, Instant, Host)>,
     slowlog: Slowlog,
     waited: Duration,
+    /// What the checks found last, for the operator's page.
+    pub(super) advised: Advised,
 }
 
 impl Beyond {
     pub(super) fn new(endpoint: &Endpoint, roots: Roots) -> Self {
-        let (host, slowlog) = (None, Slowlog::default());
-        Beyond { roots, local: is_local(endpoint), open: false, host, slowlog, waited: Duration::ZERO }
+        let (host, slowlog, advised) = Default::default();
+        Beyond { roots, local: is_local(endpoint), open: false, host, slowlog, waited: Duration::ZERO, advised }
     }
 
     /// A scrape begins; `open` if it logs in without a password.
@@ -97,7 +101,7 @@ impl Beyond {
         threads::emit(info, out);
         sizes::emit(info, out);
         self.slowlog.emit(out);
-        audit::emit(info, settings, host, self.open, out);
+        audit::emit(info, settings, host, self.open, &self.advised, out);
         out.family(&DURATION).add([("command", "pipeline")], self.waited.as_secs_f64());
     }
 }

@@ -90,7 +90,7 @@ fn met(report: &Report, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Targets that are down, collectors that failed.
+/// Targets that are down, what their checks found, collectors that failed.
 fn sources(report: &Report, findings: &mut Vec<Finding>) {
     for source in &report.sources {
         let part = source.part.name();
@@ -98,6 +98,15 @@ fn sources(report: &Report, findings: &mut Vec<Finding>) {
         let told = report.met.iter().any(|met| met.missing.is_some() && met.part == part && met.name == source.name);
         if down && told {
             continue;
+        }
+        if !down {
+            findings.extend(source.advice.iter().map(|(severity, advice)| Finding {
+                severity,
+                part,
+                subject: source.name.clone(),
+                what: format!("{}: {}", advice.check, advice.what),
+                remedy: advice.remedy.to_owned(),
+            }));
         }
         for (collector, last) in &source.collectors {
             let Some(last) = last.as_ref().filter(|last| last.state == State::Failed) else { continue };
