@@ -15,6 +15,7 @@ mod find;
 mod grants;
 mod options;
 mod queries;
+mod refused;
 mod retired;
 mod round;
 mod session;

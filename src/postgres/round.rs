@@ -1,7 +1,7 @@
 //! The statements of one scrape: which go into which message, and what has come in of each collector.
 //!
 //! All statements go out as one message and come back in one round trip. One that fails ends the message; the statements behind it
-//! go out again without it, and from then on it stands at the end, where it holds nobody up.
+//! go out again without it, and from then on it stands at the end, where it holds nobody up; what is [refused](Refused) for good is left out.
 //!
 //! Sizes cost the server more than all the rest (4 of 8 ms with 5 small databases), so their rows are kept for a while, and how old they
 //! are is told. A new session asks at once.
@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::collector::{Entry, Server, Statement};
+use super::refused::{self, Refused};
 use super::session::{Session, Trouble};
 use super::table::Table;
 use crate::exposition::{Family, Labels, Samples};
@@ -24,8 +25,8 @@ pub(super) struct Planned {
     collector: &'static Entry,
     statement: &'static Statement,
     sql: Cow<'static, str>,
-    /// Whether it got an error when it was last run.
-    failed: bool,
+    /// The error it got when it was last run.
+    refused: Option<Refused>,
     /// The rows of a statement that is not asked each time, and when they came.
     kept: Option<(Instant, Table)>,
 }
@@ -42,11 +43,16 @@ pub(super) fn plan(collectors: &[&'static Entry], server: &Server) -> Vec<Planne
         .flat_map(|collector| server.options.compat.statements(collector).map(move |statement| (*collector, statement)));
     let mut plan: Vec<Planned> = statements
         .filter_map(|(collector, statement)| {
-            Some(Planned { collector, statement, sql: (statement.sql)(server)?, failed: false, kept: None })
+            Some(Planned { collector, statement, sql: (statement.sql)(server)?, refused: None, kept: None })
         })
         .collect();
     plan.sort_by_key(|planned| planned.statement.slow);
     plan
+}
+
+/// Writes which statements of `plan` are left alone.
+pub(super) fn emit_refused(plan: &[Planned], out: &mut Samples) {
+    refused::emit(plan.iter().filter_map(|planned| Some((planned.collector.name, planned.refused.as_ref()?))), out);
 }
 
 /// What has come in of one collector.
@@ -103,12 +109,12 @@ impl<'a> Round<'a> {
                 planned.into_iter().for_each(|planned| planned.kept = Some(rows.clone()));
             }
             for at in queue.drain(..answered.min(queue.len())) {
-                plan.get_mut(at).into_iter().for_each(|planned| planned.failed = false);
+                plan.get_mut(at).into_iter().for_each(|planned| planned.refused = None);
             }
             match (outcome, queue.first().and_then(|&at| plan.get_mut(at))) {
                 (Ok(()), _) => break,
                 (Err(Trouble::Refused(reason)), Some(planned)) => {
-                    (planned.failed, planned.kept) = (true, None);
+                    (planned.refused, planned.kept) = (Some(Refused::now(reason.clone())), None);
                     self.answer(planned.collector, Duration::ZERO, |_| Err(Fault::Remote(reason)));
                     queue.remove(0);
                 }
@@ -119,20 +125,25 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    /// Counts what is open for each collector, from its beginning, and answers what is kept. Gives the places in `plan` of the statements
-    /// that are left, those that failed last.
+    /// Counts what is open for each collector, from its beginning, and answers what is kept or refused for good. Gives the places in `plan`
+    /// of the statements that are left, those that failed last.
     fn start(&mut self, plan: &[Planned], server: &Server) -> Vec<usize> {
         let of = |collector: &Entry, planned: &Planned| std::ptr::eq(planned.collector, collector);
         let mut queue: Vec<usize> = (0..plan.len()).collect();
         let is_waiting = |planned: &Planned| self.waiting.iter().any(|progress| of(progress.collector, planned));
         queue.retain(|&at| plan.get(at).is_some_and(is_waiting));
-        queue.sort_by_key(|&at| plan.get(at).is_some_and(|planned| planned.failed));
+        queue.sort_by_key(|&at| plan.get(at).is_some_and(|planned| planned.refused.is_some()));
         for progress in &mut self.waiting {
             progress.samples.clear();
             progress.open = plan.iter().filter(|planned| of(progress.collector, planned)).count();
         }
         queue.retain(|&at| {
             let planned = plan.get(at);
+            let refused = planned.and_then(|planned| Some((planned.collector, planned.refused.as_ref()?)));
+            if let Some((collector, refused)) = refused.filter(|(_, refused)| refused.rests()) {
+                self.take(collector, Duration::ZERO, |_| Err(Fault::Remote(refused.reason.clone())));
+                return false;
+            }
             let kept = planned.and_then(|planned| Some((planned, planned.kept.as_ref()?)));
             let Some((planned, (since, rows))) = kept.filter(|(_, (since, _))| since.elapsed() < server.options.size_interval)
             else {

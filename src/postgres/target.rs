@@ -136,6 +136,9 @@ impl Worker for Target {
         self.scrapes += 1;
         let mut samples = Samples::with_common(self.labels.clone());
         up::emit(outcome.as_ref().ok(), &self.options, start.elapsed(), self.scrapes, &mut samples);
+        if outcome.is_ok() {
+            round::emit_refused(&self.plan, &mut samples);
+        }
         let result = match outcome {
             Ok(_) => {
                 round.give_up(|| Fault::Late);

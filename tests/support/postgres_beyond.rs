@@ -1,8 +1,9 @@
 //! The names of what is told of PostgreSQL beyond postgres_exporter.
 
 /// Families of `pg_*` that postgres_exporter has not.
-pub const BEYOND: [&str; 78] = [
+pub const BEYOND: [&str; 79] = [
     "pg_agent_cache_age_seconds",
+    "pg_agent_query_refused",
     "pg_archiver_last_archived_timestamp_seconds",
     "pg_archiver_last_failed_timestamp_seconds",
     "pg_autovacuum_workers",

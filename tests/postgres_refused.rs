@@ -1,0 +1,103 @@
+//! Statements that a PostgreSQL server refuses for good: asked once, told, and free of charge from then on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use support::Agent;
+use support::postgres::Postgres;
+
+const PAGE: &str = "/metrics/postgres";
+
+const ONLY: [&str; 3] = ["--no-host", "--no-containers", "--no-redis"];
+
+/// A proxy in front of `port`: its own port, and how many queries (messages `Q`) have passed it.
+fn counting(port: u16) -> (u16, Arc<AtomicUsize>) {
+    let (listener, queries) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::new(AtomicUsize::new(0)));
+    let (own, count) = (listener.local_addr().unwrap().port(), queries.clone());
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let (mut answers, mut back) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
+            let count = count.clone();
+            std::thread::spawn(move || forward(client, server, &count));
+        }
+    });
+    (own, queries)
+}
+
+/// Passes on what the client sends, message by message: the first has no type.
+fn forward(mut client: TcpStream, mut server: TcpStream, queries: &AtomicUsize) -> Option<()> {
+    let mut typed = false;
+    loop {
+        let mut head = vec![0; if typed { 5 } else { 4 }];
+        client.read_exact(&mut head).ok()?;
+        let length = u32::from_be_bytes(head[head.len() - 4..].try_into().unwrap());
+        let mut body = vec![0; length as usize - 4];
+        client.read_exact(&mut body).ok()?;
+        if typed && head[0] == b'Q' {
+            queries.fetch_add(1, Ordering::SeqCst);
+        }
+        typed = true;
+        server.write_all(&[head, body].concat()).ok()?;
+    }
+}
+
+#[test]
+fn what_is_refused_for_good_costs_no_round_trip_and_is_told() {
+    let server = Postgres::start(&[]);
+    server.sql("postgres", "CREATE ROLE nobody LOGIN");
+    let (port, queries) = counting(server.port);
+    // The extension is not there, and nobody may look into the folder of WAL.
+    let on = ["--postgres.collector.stat_statements"];
+    let agent = Agent::start(
+        &[&ONLY[..], &on[..]].concat(),
+        &[("DATA_SOURCE_NAME", &format!("postgresql://nobody@127.0.0.1:{port}/postgres?sslmode=disable"))],
+    );
+    let refused = |page: &support::exposition::Exposition| -> Vec<(String, String)> {
+        page.all("pg_agent_query_refused")
+            .map(|series| (series.labels["collector"].clone(), series.labels["sqlstate"].clone()))
+            .collect()
+    };
+    let wanted: Vec<_> = [("stat_statements", "42P01"), ("wal", "42501")]
+        .map(|(collector, state)| (collector.to_owned(), state.to_owned()))
+        .into_iter()
+        .collect();
+    let first = agent.scrape(PAGE);
+    let asked = |server: &Postgres| server.log().matches("ERROR:").count();
+    let (mut told, mut errors, mut before) = (refused(&first), asked(&server), queries.load(Ordering::SeqCst));
+    for _ in 0..5 {
+        let page = agent.scrape(PAGE);
+        told = [told, refused(&page)].concat();
+        assert_eq!(page.value("pg_up", &[]), Some(1.0));
+        let failed: Vec<_> = page.all("pg_scrape_collector_success").filter(|series| series.value == 0.0).collect();
+        let failed: Vec<_> = failed.iter().map(|series| series.labels["collector"].as_str()).collect();
+        for (collector, _) in &wanted {
+            assert!(failed.contains(&collector.as_str()), "{collector}: {failed:?}");
+        }
+        let reasons: Vec<_> = page.all("stack_exporter_collector_last_error_info").collect();
+        assert!(reasons.iter().any(|series| series.labels["error"].contains("SQLSTATE 42501")), "{reasons:?}");
+        let now = queries.load(Ordering::SeqCst);
+        assert_eq!(now - before, 1, "round trips of one scrape");
+        before = now;
+        let lines = asked(&server);
+        assert_eq!(lines, errors, "nothing new in the server's log");
+        errors = lines;
+    }
+    told.sort();
+    told.dedup();
+    let mut sorted = wanted.clone();
+    sorted.sort();
+    assert_eq!(told, sorted);
+    // A new session asks once more, and finds what was granted meanwhile.
+    server.sql("postgres", "GRANT pg_monitor TO nobody");
+    server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'nobody'");
+    let page = agent.scrape(PAGE);
+    assert!(page.value("pg_wal_segments", &[]).is_some_and(|segments| segments > 0.0));
+    assert!(!refused(&page).iter().any(|(collector, _)| collector == "wal"));
+}
