@@ -133,3 +133,23 @@ fn passwords_stand_before_the_page_and_the_status() {
     wait_for("the log", Duration::from_secs(10), || agent.log().contains("listening"));
     assert!(!agent.log().contains(MARKER));
 }
+
+#[test]
+fn a_thousand_servers_are_a_bounded_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yml");
+    let target = |number: usize| format!("  - {{name: \"{}{number}\", address: \"redis://127.0.0.1:1\"}}\n", "n".repeat(500));
+    let targets: String = (0..1000).map(target).collect();
+    std::fs::write(&path, format!("redis.targets:\n{targets}")).unwrap();
+    let args = ["--docker=", "--no-host", "--no-containers", "--no-postgres", "--config.file", path.to_str().unwrap()];
+    let agent = Agent::start(&args, &[]);
+    agent.get("/metrics");
+    let page = agent.get("/");
+    assert!(page.len() < 1_000_000, "{}", page.len());
+    for counted in ["500 more databases are left out here", "950 more databases", "800 more findings are left out here"] {
+        assert!(page.contains(counted), "{counted}");
+    }
+    assert!(!page.contains(&"n".repeat(500)));
+    let status: serde_json::Value = serde_json::from_str(&agent.get("/api/v1/status")).unwrap();
+    assert_eq!((status["findings"].as_array().unwrap().len(), &status["collectors_total"]), (201, &1000.into()));
+}

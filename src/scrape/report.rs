@@ -219,3 +219,36 @@ impl Scraper {
         Report { sources: watched, met, engine, nameless, warnings: sources.warnings(), page }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 2] = ["a", "b"];
+
+    fn outcome(collector: &'static str, result: Result<(), Fault>) -> Outcome {
+        Outcome { collector, duration: Duration::from_millis(1), series: 2, result }
+    }
+
+    #[test]
+    fn an_outcome_takes_the_place_of_the_one_before_and_a_failure_outlives_it() {
+        let kept = Kept::default();
+        assert!(kept.read(&NAMES).iter().all(|(_, last)| last.is_none()));
+        kept.note(Part::Host, &NAMES, &[outcome("b", Err(Fault::Late)), outcome("unknown", Ok(()))]);
+        let [(_, None), ("b", Some(failed))] = &kept.read(&NAMES)[..] else { panic!("{kept:?}", kept = kept.read(&NAMES)) };
+        assert_eq!((failed.state, failed.series), (State::Failed, 2));
+        kept.note(Part::Host, &NAMES, &[outcome("a", Err(Fault::Absent("x".to_owned()))), outcome("b", Ok(()))]);
+        let [("a", Some(absent)), ("b", Some(fine))] = &kept.read(&NAMES)[..] else { panic!("one is missing") };
+        assert_eq!((absent.state, fine.state), (State::Absent, State::Ok));
+        assert_eq!(fine.trouble.as_ref().unwrap().text, "not done within the scrape's time");
+        assert!(absent.trouble.is_none());
+    }
+
+    #[test]
+    fn what_goes_well_allocates_nothing() {
+        let (kept, outcomes) = (Kept::default(), [outcome("a", Ok(())), outcome("b", Ok(()))]);
+        kept.note(Part::Host, &NAMES, &outcomes);
+        let info = allocation_counter::measure(|| kept.note(Part::Host, &NAMES, &outcomes));
+        assert_eq!(info.count_total, 0);
+    }
+}

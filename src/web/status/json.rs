@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Count, Status, is_up};
+use super::{Count, MOST, Status, is_up};
 use crate::scrape::{Last, Part, Watched};
 
 /// Times are seconds; ages are measured when the answer is written.
@@ -12,6 +12,7 @@ pub(super) fn write(status: &Status<'_>) -> String {
         .sources
         .iter()
         .flat_map(|source| source.collectors.iter().map(move |(name, last)| collector(source, name, last.as_ref())));
+    let total: usize = report.sources.iter().map(|source| source.collectors.len()).sum();
     let engine = report.engine.as_ref().map(|engine| {
         let (version, error) = (engine.version.clone(), engine.last_error.clone());
         object([("up", engine.up.into()), ("version", version.into()), ("last_error", error.into())])
@@ -52,7 +53,8 @@ pub(super) fn write(status: &Status<'_>) -> String {
         ("host", status.host.as_str().into()),
         ("uptime_seconds", status.uptime.as_secs_f64().into()),
         ("parts", list(Part::ALL.into_iter().map(|one| part(status, one)))),
-        ("collectors", list(collectors)),
+        ("collectors", list(collectors.take(MOST.2))),
+        ("collectors_total", total.into()),
         ("targets", list(status.targets().map(|source| target(status, source)).chain(unwatched(status)))),
         ("containers", containers),
         ("findings", list(findings)),

@@ -22,6 +22,10 @@ const REFRESH_EVERY: &str = "15";
 /// In the query of a page that does not.
 const PAUSED: &str = "refresh=off";
 
+/// The most databases of the page's table, databases whose collectors it lists, and collectors of the JSON: a look at thousands of
+/// databases must not cost more memory than their scrape. The rest is counted.
+const MOST: (usize, usize, usize) = (500, 50, 5000);
+
 /// What is the same for all answers.
 pub(super) struct Pages {
     /// What every path begins with; empty, or `/agent`.

@@ -1,7 +1,7 @@
 //! The operator's page: what is wrong first, then what is watched, then the figures.
 
 use super::html::{Cell, Html, bytes, time};
-use super::{Count, PAUSED, Status, is_target, is_up, style};
+use super::{Count, MOST, PAUSED, Status, is_target, is_up, style};
 use crate::exposition::{from_u64, from_usize};
 use crate::scrape::{Last, Part, State, Watched};
 
@@ -126,14 +126,23 @@ fn databases(status: &Status<'_>, html: &mut Html) {
         row.push(Cell::text(format!("{missing}: {}", advice.replace("<part>", met.part))));
         row
     });
-    let rows: Vec<_> = watched.chain(unwatched).collect();
+    let rows: Vec<_> = watched.chain(unwatched).take(MOST.0).collect();
     if rows.is_empty() {
         html.raw("<p>None is known: name some in the settings, or let the agent look for them.</p>\n");
     } else {
         let head = ["Target", "Part", "State", "Found", "Address", "Last asked", "Last error", "What is missing"];
         html.table("Databases", &head, rows);
+        more(status, MOST.0, html);
     }
     html.raw("</section>\n");
+}
+
+/// Says that there are more databases than were listed.
+fn more(status: &Status<'_>, listed: usize, html: &mut Html) {
+    let rest = (status.targets().count() + status.unwatched().count()).saturating_sub(listed);
+    if rest > 0 {
+        html.raw("<p>").text(&rest.to_string()).raw(" more databases are left out here.</p>\n");
+    }
 }
 
 /// The collectors of a target that failed, though it is up.
@@ -207,7 +216,8 @@ fn cost(status: &Status<'_>, html: &mut Html) {
 
 fn collectors(status: &Status<'_>, html: &mut Html) {
     html.section("collectors", "Collectors");
-    for source in &status.report.sources {
+    let others = status.report.sources.iter().filter(|source| !is_target(source));
+    for source in others.chain(status.targets().take(MOST.1)) {
         let count = Count::of(source);
         let title = if is_target(source) { format!("{} {}", source.part.name(), source.name) } else { source.name.clone() };
         html.raw(if is_target(source) { "<details><summary>" } else { "<details open><summary>" }).text(&title).raw(": ");
@@ -216,6 +226,7 @@ fn collectors(status: &Status<'_>, html: &mut Html) {
         let head = ["Collector", "State", "Duration", "Series", "Age", "Last error", "What to do"];
         html.table(&format!("Collectors of {title}"), &head, rows).raw("</details>\n");
     }
+    more(status, MOST.1, html);
     html.raw("</section>\n");
 }
 
