@@ -10,8 +10,8 @@ use support::{Agent, wait_for};
 
 const PAGE: &str = "/metrics/postgres";
 
-/// Only this part.
-const ONLY: [&str; 3] = ["--no-host", "--no-containers", "--no-redis"];
+/// Only this part, and no session besides the one: connections are counted.
+const ONLY: [&str; 4] = ["--no-host", "--no-containers", "--no-redis", "--no-postgres.all-databases"];
 
 fn agent(server: &Postgres) -> Agent {
     Agent::start(&ONLY, &[("DATA_SOURCE_NAME", &server.dsn("postgres"))])

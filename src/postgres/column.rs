@@ -66,14 +66,13 @@ pub(super) enum Null {
 
 /// The columns that a server of version `major` has, for a SELECT.
 pub(super) fn list(columns: &[Column], major: u32) -> String {
-    let mut sql = String::new();
-    for column in columns.iter().filter(|column| column.is_on(major)) {
-        if !sql.is_empty() {
-            sql.push_str(", ");
-        }
-        sql.push_str(column.sql);
-    }
-    sql
+    mapped(columns, major, str::to_owned)
+}
+
+/// The same, each as `map` writes it.
+pub(super) fn mapped(columns: &[Column], major: u32, map: impl Fn(&str) -> String) -> String {
+    let columns = columns.iter().filter(|column| column.is_on(major));
+    columns.map(|column| map(column.sql)).collect::<Vec<_>>().join(", ")
 }
 
 /// The labels of every row: `names` are the names of the first columns.

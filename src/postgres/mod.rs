@@ -10,9 +10,11 @@ mod collectors;
 mod column;
 mod compat;
 mod contained;
+mod databases;
 mod dsn;
 mod find;
 mod grants;
+mod largest;
 mod options;
 mod queries;
 mod refused;
@@ -54,7 +56,7 @@ pub fn check_queries(text: &str) -> Result<(), Error> {
 
 /// Every collector: those of the contract, and ours.
 fn entries() -> impl Iterator<Item = &'static Entry> {
-    collectors::ENTRIES.into_iter().chain(beyond::ENTRIES)
+    collectors::ENTRIES.into_iter().chain(beyond::ENTRIES).chain([&databases::ENTRY])
 }
 
 fn flags() -> Vec<&'static Flag> {

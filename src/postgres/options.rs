@@ -32,8 +32,16 @@ static DISABLE_DEFAULT: Flag =
     Flag::switch("postgres.disable-default-metrics", false, "Leave out pg_static and pg_stat_database_conflicts.")
         .env("PG_EXPORTER_DISABLE_DEFAULT_METRICS");
 static EXCLUDE: Flag =
-    Flag::text("postgres.exclude-databases", "", "Databases whose size is not asked for, with commas between them.")
+    Flag::text("postgres.exclude-databases", "", "Databases that are left out: of sizes and of those that are visited.")
         .env("PG_EXPORTER_EXCLUDE_DATABASES");
+static INCLUDE: Flag =
+    Flag::text("postgres.include-databases", "", "The only databases that are visited, with commas between them.")
+        .env("PG_EXPORTER_INCLUDE_DATABASES");
+static TABLES: Flag = Flag::number(
+    "postgres.tables.limit",
+    500,
+    "How many tables of each database are shown, the largest; the others are summed up as relname=\"(other)\".",
+);
 static SIZE_INTERVAL: Flag = Flag::time(
     "postgres.size-interval",
     Duration::from_secs(300),
@@ -41,11 +49,14 @@ static SIZE_INTERVAL: Flag = Flag::time(
 );
 
 /// The flags.
-pub(super) static FLAGS: [&Flag; 8] =
-    [&TEXTS, &LENGTH, &LIMIT, &NO_DATABASES, &NO_USERS, &DISABLE_DEFAULT, &EXCLUDE, &SIZE_INTERVAL];
+pub(super) static FLAGS: [&Flag; 10] =
+    [&TEXTS, &LENGTH, &LIMIT, &NO_DATABASES, &NO_USERS, &DISABLE_DEFAULT, &EXCLUDE, &INCLUDE, &TABLES, &SIZE_INTERVAL];
 
 /// The most statements that are shown, and the most characters of each.
 const MOST: (u64, u64) = (5_000, 4_096);
+
+/// The most tables of a database.
+const MOST_TABLES: u64 = 100_000;
 
 /// The options as read.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +70,10 @@ pub(super) struct Options {
     pub(super) without_users: String,
     /// The same for `pg_database`.
     pub(super) exclude: String,
+    /// The only databases that are visited; empty for all.
+    pub(super) include: String,
+    /// How many tables of a database are shown one by one.
+    pub(super) tables: u64,
     /// Whether `pg_static` is shown.
     pub(super) default_metrics: bool,
     /// When the settings were read, as a Unix time.
@@ -80,6 +95,8 @@ impl Default for Options {
             without_databases,
             without_users,
             exclude,
+            include: String::new(),
+            tables: 500,
             default_metrics: true,
             read_at: 0,
             compat: Compat::Latest,
@@ -100,6 +117,10 @@ impl Options {
         if length == 0 || length > MOST.1 {
             return Err(Error::new(format!("{}: {length} is not between 1 and {}", LENGTH.name, MOST.1)));
         }
+        let tables = settings.number(&TABLES);
+        if tables > MOST_TABLES {
+            return Err(Error::new(format!("{}: {tables} is more than {MOST_TABLES}", TABLES.name)));
+        }
         let exclude = if settings.is_given(&EXCLUDE) { names(&EXCLUDE) } else { literals(&retired::excluded(settings)) };
         Ok(Options {
             compat: Compat::read(settings)?,
@@ -110,6 +131,8 @@ impl Options {
             without_databases: names(flag(&NO_DATABASES)),
             without_users: names(flag(&NO_USERS)),
             exclude,
+            include: if settings.is_given(&INCLUDE) { names(&INCLUDE) } else { literals(&retired::included(settings)) },
+            tables,
             default_metrics: !without_defaults(settings),
             read_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
         })

@@ -11,9 +11,7 @@ static DISCOVER: Flag =
     Flag::switch("auto-discover-databases", false, "Accepted and not needed: collectors never did follow it.")
         .env("PG_EXPORTER_AUTO_DISCOVER_DATABASES")
         .hidden();
-static INCLUDE: Flag = Flag::text("include-databases", "", "Accepted and not needed: collectors never did follow it.")
-    .env("PG_EXPORTER_INCLUDE_DATABASES")
-    .hidden();
+static INCLUDE: Flag = Flag::text("include-databases", "", "See --postgres.include-databases.").hidden();
 static PREFIX: Flag = Flag::text("metric-prefix", "pg", "pg and nothing else.").env("PG_EXPORTER_METRIC_PREFIX").hidden();
 static LABELS: Flag =
     Flag::text("constantLabels", "", "Refused: labels for all series are Prometheus' to add (static_configs.labels).")
@@ -87,6 +85,11 @@ pub(super) fn excluded(settings: &Settings) -> String {
     settings.text(&EXCLUDE)
 }
 
+/// What it includes, and nothing else.
+pub(super) fn included(settings: &Settings) -> String {
+    settings.text(&INCLUDE)
+}
+
 /// Whether postgres_exporter's own flag takes the default metrics away.
 pub(super) fn without_defaults(settings: &Settings) -> bool {
     settings.switch(&DISABLE_DEFAULT)
@@ -106,7 +109,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     if settings.switch(&DUMP) {
         return Err(Error::new(format!("{}: there are no maps in this program", DUMP.name)));
     }
-    for flag in [&DISCOVER, &INCLUDE, &TIMEOUT] {
+    for flag in [&DISCOVER, &TIMEOUT] {
         if settings.is_given(flag) {
             tracing::warn!(
                 part = "postgres",

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::collector::{Entry, Server, Statement};
+use super::databases;
 use super::refused::{self, Refused};
 use super::session::{Session, Trouble};
 use super::table::Table;
@@ -55,6 +56,11 @@ pub(super) fn emit_refused(plan: &[Planned], out: &mut Samples) {
     refused::emit(plan.iter().filter_map(|planned| Some((planned.collector.name, planned.refused.as_ref()?))), out);
 }
 
+/// Forgets the rows that are kept for `collector`, because they are not true any more.
+pub(super) fn forget(plan: &mut [Planned], collector: &str) {
+    plan.iter_mut().filter(|planned| planned.collector.name == collector).for_each(|planned| planned.kept = None);
+}
+
 /// What has come in of one collector.
 struct Progress {
     collector: &'static Entry,
@@ -72,6 +78,8 @@ pub(super) struct Round<'a> {
     waiting: Vec<Progress>,
     /// Whether any statement was answered.
     pub(super) answered: bool,
+    /// The other databases of the server, if they were asked for.
+    pub(super) databases: Option<Table>,
 }
 
 impl<'a> Round<'a> {
@@ -84,7 +92,7 @@ impl<'a> Round<'a> {
             open: 0,
             result: Ok(()),
         });
-        Round { job, waiting: waiting.collect(), answered: false }
+        Round { job, waiting: waiting.collect(), answered: false, databases: None }
     }
 
     /// Runs the statements of `plan` that are wanted and not yet answered, handing in each collector as soon as it is done.
@@ -97,6 +105,9 @@ impl<'a> Round<'a> {
             let asked = session.ask(&texts, until, |number, took, table| {
                 answered = number + 1;
                 if let Some(planned) = statements.get(number) {
+                    if std::ptr::eq(planned.collector, &databases::ENTRY) {
+                        self.databases = Some(table.clone());
+                    }
                     if planned.statement.kept {
                         fresh.push((number, (Instant::now(), table.clone())));
                     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::collector::{Entry, Server};
+use super::databases::Databases;
 use super::dsn::Dsn;
 use super::options::Options;
 use super::queries::Runner;
@@ -30,6 +31,24 @@ pub(super) struct Access {
     pub(super) timeout: Duration,
 }
 
+impl Access {
+    /// Opens a session, in `database` if one is given.
+    pub(super) async fn open(&self, database: Option<&str>, until: Instant) -> Result<Session, Refusal> {
+        let mut dsn = self.dsn.clone();
+        if let Some(path) = &self.password_file {
+            dsn.password = Some(targets::password(path).map_err(|reason| Refusal { reason, wait: false })?);
+        }
+        dsn.database = database.map(str::to_owned).or(dsn.database);
+        let opened = Session::open(&dsn, until).await;
+        // A server could quote what it was sent.
+        let password = dsn.password.as_ref().map(|password| password.reveal()).filter(|password| !password.is_empty());
+        opened.map_err(|refusal| match password {
+            Some(password) => Refusal { reason: refusal.reason.replace(password, "***"), ..refusal },
+            None => refusal,
+        })
+    }
+}
+
 /// The worker of one target.
 pub(super) struct Target {
     access: Access,
@@ -39,6 +58,7 @@ pub(super) struct Target {
     queries: Runner,
     session: Option<Session>,
     plan: Vec<Planned>,
+    databases: Databases,
     pause: Option<Pause>,
     scrapes: u64,
 }
@@ -53,7 +73,18 @@ struct Pause {
 impl Target {
     pub(super) fn new(access: Access, labels: Labels, collectors: Vec<&'static Entry>, options: Arc<Options>) -> Self {
         let queries = Runner::new(options.queries.clone());
-        Target { access, labels, collectors, options, queries, session: None, plan: Vec::new(), pause: None, scrapes: 0 }
+        Target {
+            access,
+            labels,
+            collectors,
+            options,
+            queries,
+            session: None,
+            plan: Vec::new(),
+            databases: Databases::default(),
+            pause: None,
+            scrapes: 0,
+        }
     }
 
     /// The session that is kept, or a new one.
@@ -63,7 +94,7 @@ impl Target {
             if let Some(pause) = self.pause.as_ref().filter(|pause| Instant::now() < pause.until) {
                 return Err(pause.reason.clone());
             }
-            match self.open(until.min(Instant::now() + self.access.connect_timeout)).await {
+            match self.access.open(None, until.min(Instant::now() + self.access.connect_timeout)).await {
                 Ok(mut session) => {
                     session.server.options = self.options.clone();
                     self.plan = round::plan(&self.collectors, &session.server);
@@ -78,20 +109,6 @@ impl Target {
             }
         }
         self.session.as_mut().ok_or_else(|| "no session".to_owned())
-    }
-
-    async fn open(&self, until: Instant) -> Result<Session, Refusal> {
-        let mut dsn = self.access.dsn.clone();
-        if let Some(path) = &self.access.password_file {
-            dsn.password = Some(targets::password(path).map_err(|reason| Refusal { reason, wait: false })?);
-        }
-        let opened = Session::open(&dsn, until).await;
-        // A server could quote what it was sent.
-        let password = dsn.password.as_ref().map(|password| password.reveal()).filter(|password| !password.is_empty());
-        opened.map_err(|refusal| match password {
-            Some(password) => Refusal { reason: refusal.reason.replace(password, "***"), ..refusal },
-            None => refusal,
-        })
     }
 
     /// Tries nothing for a while, longer each time.
@@ -136,8 +153,14 @@ impl Worker for Target {
         self.scrapes += 1;
         let mut samples = Samples::with_common(self.labels.clone());
         up::emit(outcome.as_ref().ok(), &self.options, start.elapsed(), self.scrapes, &mut samples);
-        if outcome.is_ok() {
+        if let Ok(server) = &outcome {
             round::emit_refused(&self.plan, &mut samples);
+            if let Some(listed) = round.databases.take() {
+                if self.databases.follow(&listed, &self.access, &self.options, &self.collectors) {
+                    round::forget(&mut self.plan, "database");
+                }
+                self.databases.emit(job, server, &self.labels, &mut samples);
+            }
         }
         let result = match outcome {
             Ok(_) => {

@@ -1,8 +1,10 @@
 //! The names of what is told of PostgreSQL beyond postgres_exporter.
 
 /// Families of `pg_*` that postgres_exporter has not.
-pub const BEYOND: [&str; 79] = [
+pub const BEYOND: [&str; 81] = [
     "pg_agent_cache_age_seconds",
+    "pg_agent_database_age_seconds",
+    "pg_agent_database_up",
     "pg_agent_query_refused",
     "pg_archiver_last_archived_timestamp_seconds",
     "pg_archiver_last_failed_timestamp_seconds",

@@ -3,6 +3,7 @@
 use crate::exposition::Samples;
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
+use crate::postgres::largest;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -14,15 +15,11 @@ static COLUMNS: [Column; 2] = [
 
 pub(super) static ENTRY: Entry = Entry {
     name: "statio_user_indexes",
-    enabled: Flag::switch(
-        "postgres.collector.statio_user_indexes",
-        false,
-        "Block reads of the indexes of the connected database.",
-    ),
+    enabled: Flag::switch("postgres.collector.statio_user_indexes", false, "Block reads of the indexes of each database."),
     statements: &[Statement::new(
         |server| {
-            let columns = column::list(&COLUMNS, server.major);
-            Some(format!("SELECT schemaname, relname, indexrelname, {columns} FROM pg_statio_user_indexes").into())
+            let names = ["schemaname", "relname", "indexrelname"];
+            Some(largest::of_view(server, "pg_statio_user_indexes", "", &names, &COLUMNS))
         },
         emit,
     )],

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::exposition::Samples;
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
+use crate::postgres::largest;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -27,8 +28,7 @@ pub(super) static ENTRY: Entry = Entry {
 };
 
 pub(in crate::postgres) fn sql(server: &Server) -> Option<Cow<'static, str>> {
-    let columns = column::list(&COLUMNS, server.major);
-    Some(format!("SELECT current_database(), schemaname, relname, {columns} FROM pg_statio_user_tables").into())
+    Some(largest::of_view(server, "pg_statio_user_tables", "current_database(), ", &["schemaname", "relname"], &COLUMNS))
 }
 
 pub(in crate::postgres) fn emit(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
