@@ -1,0 +1,65 @@
+"""Containers: what each uses of its limits, what holds it back, what restarts."""
+
+from kit import *
+
+NAMED = ',name=~"$name"'
+MEMORY = alert("ContainerMemoryNearLimit")
+THROTTLED = alert("ContainerThrottled")
+NONE = "No container runs."
+NO_LIMIT = "No container has such a limit: see Infrastructure Risks."
+
+
+def by_name(metric, matchers=""):
+    return f"sum by (instance, name) (rate({metric}{{@{matchers}}}[$__rate_interval]))"
+
+
+CPU = by_name("container_cpu_usage_seconds_total")
+OF_LIMIT = "container_memory_working_set_bytes{@} / (container_spec_memory_limit_bytes{@} > 0)"
+OF_CPU_LIMIT = f"{CPU} / sum by (instance, name) (container_spec_cpu_quota{{@}} / (container_spec_cpu_period{{@}} > 0) > 0)"
+THROTTLING = "rate(container_cpu_cfs_throttled_periods_total{@}[$__rate_interval]) / (rate(container_cpu_cfs_periods_total{@}[$__rate_interval]) > 0)"
+
+DASHBOARD = dashboard(
+    "stack-containers", "Containers", "What containers use of CPU, memory, network and disks, and of their limits.",
+    [*instances("container_scrape_error"), query("name", "Container", 'container_last_seen{job=~"$job",instance=~"$instance",name!=""}', "name")],
+    [
+        ("Now", [
+            stat("Running", "Containers that run.", "count(container_last_seen{@})", none=NONE),
+            stat("CPU", "Cores that all of them use.", "sum(rate(container_cpu_usage_seconds_total{@}[$__rate_interval]))", none=NONE, decimals=2),
+            stat("Memory", "Memory of all of them that cannot be given back.", "sum(container_memory_working_set_bytes{@})", "bytes", none=NONE),
+            stat("Nearest to its limit", "Most memory used of a limit. Red as in the alert ContainerMemoryNearLimit.", f"max({OF_LIMIT})", "percentunit", above(MEMORY - 0.1, MEMORY), NO_LIMIT),
+            stat("Restarts, 1 h", "Starts again of a container of the same name. More than one: it does not stay up.", "sum(changes(container_start_time_seconds{@}[1h]))", "short", above(1, 3), NONE),
+            stat("OOM kills, 24 h", "Processes in containers that were killed for want of memory in a day.", "sum(increase(container_oom_events_total{@}[24h]))", "short", BAD_IF_ANY, NONE, decimals=0),
+        ]),
+        ("CPU and memory", [
+            graph("CPU", "Cores in use, by container.", [(CPU, "{{name}}")], none=NONE),
+            graph("Held back", "Share of periods in which a container's CPU limit stopped it. The line is the alert ContainerThrottled.", [(THROTTLING, "{{name}}")], "percentunit", NO_LIMIT, steps=above(THROTTLED), ceiling=1),
+            graph("Memory", "Memory that cannot be given back, by container.", [("container_memory_working_set_bytes{@}", "{{name}}")], "bytes", NONE),
+            graph("Memory of the limit", "What a container uses of its memory limit. The line is the alert ContainerMemoryNearLimit.", [(OF_LIMIT, "{{name}}")], "percentunit", NO_LIMIT, steps=above(MEMORY)),
+            graph("Cache and anonymous memory", "What the memory is: files' pages can be dropped, anonymous memory cannot.", [("sum(container_memory_rss{@})", "anonymous"), ("sum(container_memory_cache{@})", "cache"), ("sum(container_memory_swap{@})", "swapped out")], "bytes", NONE),
+            graph("Threads", "Threads and processes by container. A steady rise is a leak.", [("container_threads{@}", "{{name}}")], none=NONE),
+        ]),
+        ("Network and disks", [
+            graph("Network", "Bits received (above) and sent (below).", [(f'{by_name("container_network_receive_bytes_total")} * 8', "{{name}} received"), (f'{by_name("container_network_transmit_bytes_total")} * 8', "{{name}} sent")], "bps",
+                  "No container has a network of its own.", negative="sent"),
+            graph("Network errors and drops", "Packets broken or thrown away, by container.", [(f'{by_name("container_network_receive_errors_total")} + {by_name("container_network_receive_packets_dropped_total")}', "{{name}} received"),
+                  (f'{by_name("container_network_transmit_errors_total")} + {by_name("container_network_transmit_packets_dropped_total")}', "{{name}} sent")], "pps", "No container has a network of its own."),
+            graph("Disk throughput", "Bytes read (above) and written (below).", [(by_name("container_fs_reads_bytes_total"), "{{name}} read"), (by_name("container_fs_writes_bytes_total"), "{{name}} written")], "Bps",
+                  "No container has used a disk, or the kernel counts no I/O for them.", negative="written"),
+            graph("Pressure", "Share of time in which a container's tasks waited.", [(f"rate(container_pressure_{what}_waiting_seconds_total{{@}}[$__rate_interval])", f"{{{{name}}}} {what}") for what in ("cpu", "memory", "io")], "percentunit",
+                  "Only cgroup v2 tells pressure by container."),
+        ]),
+        ("Each container", [
+            table("Containers", "A row for each container.", [
+                ("CPU", CPU, "short", None),
+                ("CPU of limit", OF_CPU_LIMIT, "percentunit", above(0.8, 0.95)),
+                ("Memory", "sum by (instance, name) (container_memory_working_set_bytes{@})", "bytes", None),
+                ("Memory of limit", f"max by (instance, name) ({OF_LIMIT})", "percentunit", above(MEMORY - 0.1, MEMORY)),
+                ("Up since", "max by (instance, name) (container_start_time_seconds{@}) * 1000", "dateTimeAsIso", None),
+                ("Starts, 1 d", "sum by (instance, name) (changes(container_start_time_seconds{@}[1d]))", "short", above(1, 3)),
+            ], ["instance", "name"], none=NONE, size=(24, 10)),
+            timeline("Health", "What the container's own health check says.", "container_health_state{@}", "{{name}}", {1: ("healthy", GREEN), 0: ("not healthy", RED), -1: ("no check", "gray")}, NONE),
+        ]),
+    ],
+    NAMED,
+    [("Starts", "changes(container_start_time_seconds{@}[2m]) > 0", "{{name}} started again", "orange")],
+)

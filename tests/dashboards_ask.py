@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Asks $PROMETHEUS every expression of every dashboard. Each gives finite data with the labels that its panel names, or stands
+below with its reason. Run by tests/dashboards."""
+
+import json
+import os
+import pathlib
+import re
+import sys
+import time
+import urllib.parse
+import urllib.request
+
+PROMETHEUS = os.environ["PROMETHEUS"]
+HERE = pathlib.Path(__file__).resolve().parent.parent / "dashboards"
+SECONDS = 120
+VALUES = {"__rate_interval": "20s", "target": ".*", "duration": "http_request_duration_seconds", "status": "status_code", "route": "route", "users": "app_active_users"}
+
+# Part of an expression: why it may be empty on the machine of the test.
+EMPTY = {
+    "stack_audit_finding": "depends on what is wrong with this machine",
+    "stack_exporter_warning": "depends on what the agent may see here",
+    "stack_exporter_discovered_target": "nothing is discovered: both databases are named",
+    "stack_exporter_collector_success": "no collector fails",
+    "stack_exporter_collector_last_error_info": "no collector fails",
+    "node_nf_conntrack": "the kernel tracks connections only where a firewall asks for it",
+    "node_pressure_": "this kernel may lack PSI",
+    "container_pressure_": "cgroup v2 alone tells it",
+    "node_systemd_unit_state": "the collector systemd is off by default",
+    "node_memory_Swap": "this machine has no swap",
+    "node_disk_": "no disk is busy, or none is seen in a container",
+    "node_timex_": "seen where adjtimex may be called",
+    "deriv(node_filesystem_avail_bytes": "nothing fills up",
+    "changes(node_boot_time_seconds": "nothing restarts",
+    "changes(container_start_time_seconds": "nothing restarts",
+    "container_network_": "the test's containers have no network",
+    "container_fs_": "the kernel may count no I/O for containers",
+    "container_cpu_cfs_": "this kernel may have no CPU bandwidth control",
+    "container_spec_cpu_quota": "this kernel may have no CPU bandwidth control",
+    "container_oom_events_total": "cgroup v1 before Linux 4.13 does not count",
+    "container_memory_swap": "swap is not accounted here",
+    "pg_replication_replay_lag_bytes": "no standby",
+    "pg_replication_slot_retained_bytes": "no slot",
+    "pg_xmin_horizon_age_transactions": "nothing need hold vacuum up",
+    "redis_audit_finding": "depends on the machine",
+    "redis_errors_total": "no command fails",
+    "redis_connected_slave_lag_seconds": "no replica",
+}
+
+
+def ask(expression):
+    data = urllib.parse.urlencode({"query": expression}).encode()
+    with urllib.request.urlopen(f"{PROMETHEUS}/api/v1/query", data, timeout=20) as answer:
+        return json.load(answer)["data"]["result"]
+
+
+def filled(text):
+    return re.sub(r"\$\{?([a-z_]+)\}?", lambda found: VALUES.get(found[1], ".+"), text)
+
+
+def panels():
+    for path in sorted(HERE.glob("*.json")):
+        for panel in json.loads(path.read_text())["panels"]:
+            if panel["type"] != "row":
+                yield f"{path.stem}: {panel['title']}", panel
+
+
+def reason(expression):
+    return next((why for part, why in EMPTY.items() if part in expression), None)
+
+
+def problems():
+    found, asked, empty = [], 0, []
+    for place, panel in panels():
+        labels = set()
+        for target in panel["targets"]:
+            expression = filled(target["expr"])
+            asked += 1
+            try:
+                series = ask(expression)
+            except OSError as error:
+                found.append(f"{place}: {error}: {expression}")
+                continue
+            values = [float(one["value"][1]) for one in series]
+            if not any(abs(value) < float("inf") for value in values):
+                why = reason(expression)
+                (empty if why else found).append(f"{place}: empty{f' ({why})' if why else ''}: {expression}")
+                continue
+            labels |= {label for one in series for label in one["metric"]}
+            # A label that no series has leaves a hole in the legend; a server that is named alone has no label target.
+            for label in re.findall(r"{{\s*(.*?)\s*}}", filled(target["legendFormat"])):
+                if label != "target" and not any(label in one["metric"] for one in series):
+                    found.append(f"{place}: no label {label}: {expression}")
+        for step in panel.get("transformations", []):
+            if step["id"] == "filterFieldsByName" and labels:
+                missing = [name for name in step["options"]["include"]["names"] if not name.startswith("Value") and name not in labels | {"target"}]
+                if missing:
+                    found.append(f"{place}: no label {missing}")
+    return found, asked, empty
+
+
+def variables():
+    for path in sorted(HERE.glob("*.json")):
+        for variable in json.loads(path.read_text())["templating"]["list"]:
+            if variable["type"] == "query":
+                metric, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["definition"]).groups()
+                series = ask(filled(metric))
+                if not series or (label != "target" and not all(label in one["metric"] for one in series)):
+                    yield f"{path.stem}: variable {variable['name']} has no values: {metric}"
+
+
+def main():
+    end = time.monotonic() + SECONDS
+    while True:
+        found, asked, empty = problems()
+        found += variables()
+        if not found or time.monotonic() > end:
+            break
+        time.sleep(2)
+    print(*empty, *found, sep="\n")
+    print(f"{asked} expressions, {asked - len(empty) - len(found)} with data, {len(empty)} empty for a reason, {len(found)} problems, after {SECONDS - end + time.monotonic():.0f} s")
+    sys.exit(bool(found))
+
+
+main()
