@@ -29,7 +29,7 @@ const APPLICATION: [&str; 15] = [
     "up",
 ];
 
-/// Units of Grafana's list that the pages use; tests/dashboards holds them to @grafana/data.
+/// Units of Grafana's list that the pages use; tests/dashboards_schema holds them to @grafana/data.
 const UNITS: [&str; 11] =
     ["short", "percentunit", "bytes", "Bps", "bps", "s", "dtdurations", "ops", "pps", "reqps", "dateTimeAsIso"];
 
@@ -271,11 +271,18 @@ fn each_name_is_in_the_contract_or_the_agents_own() {
     // Settings are asked for by name, and audited by the part that is to come.
     known.extend(["stack_audit_finding".to_owned(), "stack_audit_checks_total".to_owned()]);
     own_names(&project("src"), &mut known);
+    let recording = std::fs::read_to_string(project("docker/prometheus/rules/recording.yml")).unwrap();
+    let recorded: Vec<&str> = recording.lines().filter_map(|line| line.trim().strip_prefix("- record: ")).collect();
+    known.extend(recorded.iter().map(|name| (*name).to_owned()));
+    let asked: String = expressions().into_iter().map(|(_, expression)| expression).collect();
+    for name in recorded {
+        assert!(asked.contains(&format!("{name}{{")), "no dashboard uses {name}");
+    }
     for table in ["cadvisor", "node", "postgres", "postgres-compat", "redis"] {
         let table = std::fs::read_to_string(support::shared(&format!("contract/{table}.tsv"))).unwrap();
         known.extend(table.lines().filter_map(|line| line.split('\t').next()).map(str::to_owned));
     }
-    let used = Regex::new(r"([a-zA-Z_][a-zA-Z0-9_]*)\{").unwrap();
+    let used = Regex::new(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{").unwrap();
     for (place, expression) in expressions() {
         for found in used.captures_iter(&expression) {
             let name = &found[1];

@@ -69,7 +69,7 @@ def stat(title, description, expression, unit="short", steps=NEUTRAL, none="none
     """One number, or one for each series."""
     calculation = {"calcs": ["lastNotNull"], "fields": "", "values": False}
     options = {"reduceOptions": calculation, "colorMode": "value", "graphMode": "area", "justifyMode": "auto",
-               "orientation": "auto", "textMode": "auto", "wideLayout": True}
+               "orientation": "auto", "textMode": "auto"}
     defaults = {}
     if maps:
         options["graphMode"] = "none"
@@ -138,7 +138,7 @@ def timeline(title, description, expression, legend, maps, none="none", size=(24
 def query(name, label, metric, source, every=".+", multi=True):
     """A variable with the values of label `source` of a metric that is always there."""
     text = f"label_values({metric}, {source})"
-    return {"type": "query", "name": name, "label": label, "datasource": SOURCE, "definition": text,
+    return {"type": "query", "name": name, "label": label, "datasource": SOURCE,
             "query": {"query": text, "refId": f"variable-{name}"}, "refresh": 2, "sort": 1, "regex": "",
             "multi": multi, "includeAll": multi, "allValue": every if multi else None, "hide": 0, "skipUrlSync": False}
 

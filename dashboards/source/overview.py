@@ -29,7 +29,7 @@ DASHBOARD = dashboard(
                 ("Containers", 'count by (instance) (container_last_seen{@,name!=""})', "short", None),
                 ("Uptime", "max by (instance) (node_time_seconds{@} - node_boot_time_seconds{@})", "dtdurations", None),
             ], ["instance"], none="No host answers.", link=("instance", "Host", to("stack-host", instance="${__value.text}"))),
-            graph("CPU", "Share of CPU time that is not idle, by host.", [(CPU, "{{instance}}")], "percentunit", ceiling=1, size=(8, 7)),
+            graph("CPU", "Share of CPU time that is not idle, by host.", [("instance:node_cpu_busy:ratio_rate5m{@}", "{{instance}}")], "percentunit", "docker/prometheus/rules/recording.yml is not loaded.", ceiling=1, size=(8, 7)),
             graph("Memory", "Memory that is not available, by host. The line is the alert HostMemoryLow.", [("1 - node_memory_MemAvailable_bytes{@} / node_memory_MemTotal_bytes{@}", "{{instance}}")], "percentunit", ceiling=1, size=(8, 7), steps=above(MEMORY)),
             graph("Pressure", "Share of time in which tasks waited for the scarcest of CPU, memory and disks.",
                   [(f"rate(node_pressure_{what}_waiting_seconds_total{{@}}[$__rate_interval])", f"{{{{instance}}}} {what}") for what in ("cpu", "memory", "io")], "percentunit", size=(8, 7),

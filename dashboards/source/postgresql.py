@@ -50,7 +50,10 @@ DASHBOARD = dashboard(
                   [(f'{per_second("xact_rollback")} / (({per_second("xact_commit")} + {per_second("xact_rollback")}) > 0)', "{{datname}} {{target}}")], "percentunit", steps=above(0.1)),
             graph("Open transactions", "Age of the oldest by what it does. The line is the alert PostgresIdleInTransaction.", [("max by (instance, target, state) (pg_transaction_oldest_age_seconds{@})", "{{state}} {{target}}")], "s",
                   none="No transaction is open.", steps=above(OPEN)),
-            graph("Rows", "Rows read by the queries, and changed.", [(f'sum by (instance, target) (rate(pg_stat_database_tup_{what}{{@{DB}}}[$__rate_interval]))', f"{{{{target}}}} {what}") for what in ("fetched", "inserted", "updated", "deleted")], "ops"),
+            graph("Now and a week ago", "Commits and rollbacks in a second beside those of the same time last week.",
+                  [("instance_target:pg_transactions:rate5m{@}", "{{instance}} {{target}}"), ("instance_target:pg_transactions:rate5m{@} offset 1w", "{{instance}} {{target}} a week ago")], "ops",
+                  "docker/prometheus/rules/recording.yml is not loaded."),
+            graph("Rows", "Rows read by the queries, and changed.", [(f'sum by (instance, target) (rate(pg_stat_database_tup_{what}{{@{DB}}}[$__rate_interval]))', f"{{{{target}}}} {what}") for what in ("fetched", "inserted", "updated", "deleted")], "ops", size=(24, 7)),
         ]),
         ("Cache and reading", [
             graph("Cache hits", "Blocks found in shared buffers by database. The line is 95 %.", [(f"sum by (instance, target, datname) ({HIT}) / ((sum by (instance, target, datname) ({HIT}) + sum by (instance, target, datname) ({READ})) > 0)", "{{datname}} {{target}}")],

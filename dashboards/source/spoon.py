@@ -23,6 +23,16 @@ def quantile(of, by="le"):
 FAILED = f'(({rate(STATUS + chr(34) + "5.." + chr(34))} or vector(0)) / ({rate()} > 0))'
 WITHIN = f'sum(rate({BUCKET},le="1"}}[$__rate_interval])) / (sum(rate({COUNT}}}[$__rate_interval])) > 0)'
 
+# What fails of 100 requests at most, over 30 days.
+SLO = 0.99
+UNRECORDED = "docker/prometheus/rules/recording.yml is not loaded, or the histogram has other names than it."
+
+
+def burn(window):
+    sums = [f"sum(sum_over_time(instance:http_requests{kind}:rate5m{{@}}[{window}]))" for kind in ("_failed", "")]
+    return f"{sums[0]} / ({sums[1]} > 0) / {1 - SLO:.2f}"
+
+
 DASHBOARD = dashboard(
     "stack-spoon", "SPOON Health", "Latency, errors and users of the application, and what its containers have left.",
     [*instances("nodejs_version_info"),
@@ -40,6 +50,10 @@ DASHBOARD = dashboard(
             stat("Requests", "Requests in a second.", rate(), "reqps", none=NONE, size=(4, 4)),
             stat("Answered within 1 s", "Share of requests answered within a second; needs a bucket at 1.", WITHIN, "percentunit", below(0.99, 0.95), NONE, (4, 4)),
             stat("Active users", "Users that the application counts as active, in its shortest window.", 'min(sum by (window) ({__name__="${users}",@}))', "short", none="The application does not tell: it needs a gauge as named above.", size=(4, 4)),
+        ]),
+        ("Error budget: 1 % of the requests of 30 days", [
+            stat("Budget left", "What is left of the failures that 99 % in 30 days allow. Below 0, the promise is broken.", f"1 - {burn('30d')}", "percentunit", below(0.5, 0.1), UNRECORDED, (6, 8)),
+            graph("Burn rate", "How many times faster than allowed the budget goes. Above 14.4 for an hour, it lasts two days; above 6, five.", [(burn("1h"), "1 hour"), (burn("6h"), "6 hours")], "short", UNRECORDED, (18, 8), above(6, 14.4)),
         ]),
         ("Latency", [
             graph("Latency", "Half, 95 and 99 of 100 requests are answered within this. Lines that part: a few requests are slow.", [(quantile(of), f"{int(of * 100)} %") for of in (0.5, 0.95, 0.99)], "s", NONE),
