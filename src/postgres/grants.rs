@@ -16,7 +16,7 @@ pub(super) const COMMAND: Command = Command {
 const ROLE: &str = "stack_exporter";
 
 /// Collectors that list files of the server or look into its buffers, which takes more than reading statistics.
-const MONITOR: [&str; 2] = ["wal", "buffercache_summary"];
+const MONITOR: [&str; 3] = ["wal", "archive_status", "buffercache_summary"];
 
 /// Collectors that show the other sessions' activity, other users' statements, sizes or positions: NULL or refused without the right.
 const STATISTICS: [&str; 17] = [

@@ -1,13 +1,16 @@
 //! The names of what is told of PostgreSQL beyond postgres_exporter.
 
 /// Families of `pg_*` that postgres_exporter has not.
-pub const BEYOND: [&str; 81] = [
+pub const BEYOND: [&str; 89] = [
     "pg_agent_cache_age_seconds",
     "pg_agent_database_age_seconds",
     "pg_agent_database_up",
     "pg_agent_query_refused",
     "pg_archiver_last_archived_timestamp_seconds",
     "pg_archiver_last_failed_timestamp_seconds",
+    "pg_archiver_ready_files",
+    "pg_autovacuum_due_oldest_seconds",
+    "pg_autovacuum_tables_due",
     "pg_autovacuum_workers",
     "pg_blocked_sessions",
     "pg_blocking_root_sessions",
@@ -20,6 +23,10 @@ pub const BEYOND: [&str; 81] = [
     "pg_connections_used",
     "pg_database_mxid_age_multixacts",
     "pg_database_xid_age_transactions",
+    "pg_index_duplicate",
+    "pg_index_invalid",
+    "pg_index_unused",
+    "pg_index_unused_bytes",
     "pg_lock_root_victims_max",
     "pg_lock_tree_depth",
     "pg_lock_wait_longest_seconds",
@@ -40,6 +47,7 @@ pub const BEYOND: [&str; 81] = [
     "pg_replication_slot_retained_bytes",
     "pg_replication_write_lag_bytes",
     "pg_replication_write_lag_seconds",
+    "pg_sequence_used_ratio",
     "pg_sessions",
     "pg_settings_pending_restart",
     "pg_stat_database_checksum_failures_total",

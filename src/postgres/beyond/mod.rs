@@ -1,27 +1,32 @@
 //! What postgres_exporter has not: who waits for whom, who holds vacuum up, how near each limit is, how far standbys are behind.
 //!
-//! One file each, like the collectors of the contract. All of it is read from the server's memory, in the same message as the rest.
+//! One file each, like the collectors of the contract. Most of it is read from the server's memory, in the same message as the rest; what
+//! has to look at every table or index is asked for in each `--postgres.size-interval`.
 
+mod archive_status;
 mod archiver;
 mod blocking;
 mod checkpoints;
 mod horizon;
+mod indexes;
 mod io;
 mod limits;
 mod lock_tree;
 mod prepared;
 mod progress;
 mod receiver;
+mod sequences;
 mod sessions;
 mod slots;
 mod standbys;
+mod vacuum_due;
 mod wal_activity;
 mod wraparound;
 
 use super::collector::Entry;
 
 /// All of them.
-pub(super) static ENTRIES: [&Entry; 14] = [
+pub(super) static ENTRIES: [&Entry; 18] = [
     &blocking::ENTRY,
     &sessions::ENTRY,
     &limits::ENTRY,
@@ -36,4 +41,8 @@ pub(super) static ENTRIES: [&Entry; 14] = [
     &receiver::ENTRY,
     &progress::ENTRY,
     &io::ENTRY,
+    &indexes::ENTRY,
+    &sequences::ENTRY,
+    &vacuum_due::ENTRY,
+    &archive_status::ENTRY,
 ];

@@ -1,0 +1,82 @@
+//! What wants looking after in a real server's databases: indexes, sequences, vacuum, WAL that is not archived.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::postgres::Postgres;
+use support::{Agent, wait_for};
+
+const PAGE: &str = "/metrics/postgres";
+
+const ONLY: [&str; 4] = ["--no-host", "--no-containers", "--no-redis", "--postgres.size-interval=1s"];
+
+#[test]
+fn upkeep_is_told_of_every_database() {
+    let server = Postgres::start(&["archive_mode=on", "archive_command=/bin/false"]);
+    server.sql("postgres", "CREATE DATABASE other");
+    for database in ["postgres", "other"] {
+        server.sql(
+            database,
+            "CREATE TABLE t (id int PRIMARY KEY, a int, b int, EXCLUDE USING btree (b WITH =)); CREATE INDEX used ON t (a); \
+             CREATE INDEX copy ON t (a); CREATE INDEX partial ON t (a) WHERE a > 5; CREATE UNIQUE INDEX own ON t (id, a); \
+             INSERT INTO t SELECT i, i, i FROM generate_series(1, 10000) i; ANALYZE t; \
+             CREATE SEQUENCE near AS smallint START 32000; CREATE SEQUENCE down INCREMENT -1 MINVALUE -100 START -1; \
+             CREATE SEQUENCE round MAXVALUE 10 CYCLE; CREATE SEQUENCE unread; SELECT nextval('near'), nextval('down'), nextval('round'); \
+             CREATE TABLE dirty (i int); INSERT INTO dirty SELECT generate_series(1, 1000); \
+             CREATE TABLE off (i int) WITH (autovacuum_enabled = off); INSERT INTO off SELECT generate_series(1, 1000)",
+        );
+        server.sql(database, "VACUUM dirty");
+        server.sql(database, "DELETE FROM dirty; DELETE FROM off");
+        server.sql(database, "SET enable_seqscan = off; SELECT count(*) FROM t WHERE a = 3; SELECT pg_stat_force_next_flush()");
+        // The planner took one of the two that are alike: the other is unused.
+        let invalid = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'partial'::regclass";
+        server.sql(database, &format!("SET allow_system_table_mods = on; {invalid}"));
+    }
+    server.sql("postgres", "SELECT pg_switch_wal()");
+    let agent = Agent::start(&ONLY, &[("DATA_SOURCE_NAME", &server.dsn("postgres"))]);
+    let value = |name: &str, labels: &[(&str, &str)]| agent.scrape(PAGE).value(name, labels);
+    for database in ["postgres", "other"] {
+        let of = [("datname", database)];
+        wait_for("the database", Duration::from_secs(40), || value("pg_autovacuum_tables_due", &of) == Some(1.0));
+        let is = |name: &str, wanted: f64| assert_eq!(value(name, &of), Some(wanted), "{database} {name}: {}", agent.log());
+        is("pg_index_unused", 1.0);
+        is("pg_index_invalid", 1.0);
+        is("pg_index_duplicate", 1.0);
+        let bytes = "SELECT pg_relation_size('used')";
+        is("pg_index_unused_bytes", server.number(database, bytes));
+        let age = value("pg_autovacuum_due_oldest_seconds", &of).unwrap();
+        assert!((0.0..120.0).contains(&age), "{age}");
+        let page = agent.scrape(PAGE);
+        let ratios: Vec<_> = page
+            .all("pg_sequence_used_ratio")
+            .filter(|series| series.labels["datname"] == database)
+            .map(|series| (series.labels["sequencename"].as_str(), series.value))
+            .collect();
+        assert_eq!(ratios, [("near", 0.976592), ("down", 0.0)], "{database}");
+    }
+    wait_for("the file that nobody takes", Duration::from_secs(20), || {
+        value("pg_archiver_ready_files", &[]).is_some_and(|files| files >= 1.0)
+    });
+    assert!(agent.scrape(PAGE).all("pg_scrape_collector_success").all(|series| series.value == 1.0), "{}", agent.log());
+}
+
+#[test]
+fn a_locked_sequence_is_left_out() {
+    let server = Postgres::start(&[]);
+    server.sql("postgres", "CREATE SEQUENCE a; CREATE SEQUENCE b; SELECT nextval('a'), nextval('b')");
+    let mut holder = server.session("postgres");
+    holder.run("BEGIN; ALTER SEQUENCE a RENAME TO c; SELECT 1");
+    let agent = Agent::start(
+        &["--no-host", "--no-containers", "--no-redis", "--postgres.size-interval=0s"],
+        &[("DATA_SOURCE_NAME", &server.dsn("postgres"))],
+    );
+    let seen = || -> Vec<String> {
+        agent.scrape(PAGE).all("pg_sequence_used_ratio").map(|series| series.labels["sequencename"].clone()).collect()
+    };
+    assert_eq!(seen(), ["b"]);
+    assert_eq!(server.number("postgres", "SELECT count(*) FROM pg_locks WHERE NOT granted"), 0.0);
+    drop(holder);
+    wait_for("both", Duration::from_secs(20), || seen() == ["a", "b"]);
+}
