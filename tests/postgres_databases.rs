@@ -177,3 +177,30 @@ fn the_largest_are_shown_and_the_others_summed() {
     }
     assert!(page.value("pg_statio_user_indexes_idx_blks_hit_total", &[("relname", "(other)"), ("datname", "a")]).is_some());
 }
+
+#[test]
+fn no_lock_is_waited_for_in_another_database() {
+    let server = with_databases(&["a"]);
+    server.sql("a", "CREATE TABLE free (i int)");
+    let mut holder = server.session("a");
+    holder.run("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE; SELECT 1");
+    let mut reader = server.session("a");
+    reader.run("BEGIN; SELECT count(*) FROM free");
+    let mut writer = server.psql("a").args(["-c", "ALTER TABLE free ADD COLUMN more int"]).spawn().unwrap();
+    let waiting = || server.number("postgres", "SELECT count(*) FROM pg_locks WHERE NOT granted");
+    wait_for("the queue", PATIENCE, || waiting() == 1.0);
+    let agent = agent(&server, &[], &[]);
+    let scans =
+        |page: &Exposition, name: &str| page.value("pg_stat_user_tables_seq_scan", &[("datname", "a"), ("relname", name)]);
+    wait_for("the visit", PATIENCE, || {
+        assert_eq!(waiting(), 1.0, "only the writer waits");
+        let page = agent.scrape(PAGE);
+        scans(&page, "t").is_some() && scans(&page, "free").is_some()
+    });
+    let page = agent.scrape(PAGE);
+    assert_eq!(page.value("pg_agent_database_up", &[("datname", "a")]), Some(1.0));
+    assert_eq!(page.all("pg_stat_user_tables_table_size_bytes").filter(|series| series.labels["datname"] == "a").count(), 0);
+    drop((holder, reader));
+    assert!(writer.wait().unwrap().success());
+    wait_for("the sizes", PATIENCE, || size(&agent.scrape(PAGE), "a").is_some());
+}

@@ -1,7 +1,7 @@
 //! The names of what is told of PostgreSQL beyond postgres_exporter.
 
 /// Families of `pg_*` that postgres_exporter has not.
-pub const BEYOND: [&str; 89] = [
+pub const BEYOND: [&str; 94] = [
     "pg_agent_cache_age_seconds",
     "pg_agent_database_age_seconds",
     "pg_agent_database_up",
@@ -81,6 +81,11 @@ pub const BEYOND: [&str; 89] = [
     "pg_stat_replication_slots_spill_bytes_total",
     "pg_stat_replication_slots_stream_bytes_total",
     "pg_stat_replication_slots_total_bytes_total",
+    "pg_stat_slru_flush_total",
+    "pg_stat_slru_hit_total",
+    "pg_stat_slru_read_total",
+    "pg_stat_slru_truncate_total",
+    "pg_stat_slru_written_total",
     "pg_stat_wal_buffers_full_total",
     "pg_stat_wal_bytes_total",
     "pg_stat_wal_fpi_total",

@@ -18,6 +18,7 @@ mod receiver;
 mod sequences;
 mod sessions;
 mod slots;
+mod slru;
 mod standbys;
 mod vacuum_due;
 mod wal_activity;
@@ -26,7 +27,7 @@ mod wraparound;
 use super::collector::Entry;
 
 /// All of them.
-pub(super) static ENTRIES: [&Entry; 18] = [
+pub(super) static ENTRIES: [&Entry; 19] = [
     &blocking::ENTRY,
     &sessions::ENTRY,
     &limits::ENTRY,
@@ -45,4 +46,5 @@ pub(super) static ENTRIES: [&Entry; 18] = [
     &sequences::ENTRY,
     &vacuum_due::ENTRY,
     &archive_status::ENTRY,
+    &slru::ENTRY,
 ];
