@@ -40,12 +40,8 @@ EMPTY = {
     "container_spec_cpu_quota": "this kernel may have no CPU bandwidth control",
     "container_oom_events_total": "cgroup v1 before Linux 4.13 does not count",
     "container_memory_swap": "swap is not accounted here",
-    "pg_replication_replay_lag_bytes": "no standby",
-    "pg_replication_slot_retained_bytes": "no slot",
     "pg_xmin_horizon_age_transactions": "nothing need hold vacuum up",
     "redis_audit_finding": "depends on the machine",
-    "redis_errors_total": "no command fails",
-    "redis_connected_slave_lag_seconds": "no replica",
 }
 
 

@@ -11,7 +11,7 @@ DASHBOARD = dashboard(
     "stack-overview", "Overview", "All hosts, containers and databases at a glance.", instances("stack_exporter_build_info"),
     [
         ("Is all well?", [
-            stat("Agents down", "Agents that Prometheus cannot scrape: what they watch is unknown.", 'count(up{@} == 0) or vector(0)', "short", BAD_IF_ANY, size=(3, 4)),
+            stat("Agents down", "Agents that Prometheus cannot scrape: what they watch is unknown.", 'count(up{@} == 0 and on (job, instance) last_over_time(stack_exporter_build_info{@}[1d])) or vector(0)', "short", BAD_IF_ANY, size=(3, 4)),
             stat("Hosts", "Hosts that an agent tells of.", "count(node_uname_info{@})", size=(3, 4), none="No host answers."),
             stat("Containers", "Containers that run on them.", 'count(container_last_seen{@,name!=""})', size=(3, 4), none="No container runs."),
             stat("PostgreSQL down", "Servers that do not answer. Any is the alert PostgresDown.", "count(pg_up{@} == 0) or vector(0)", "short", BAD_IF_ANY, size=(3, 4)),

@@ -41,7 +41,7 @@ DASHBOARD = dashboard(
         ("Clients and keys", [
             graph("Clients", "Connected clients and the most that may be.", [("redis_connected_clients{@}", "{{target}} connected"), ("redis_max_clients{@}", "{{target}} maxclients")], none=DOWN),
             graph("Connections", "New connections, and those refused at maxclients. Many new ones: the application keeps none open.", [("rate(redis_connections_received_total{@}[$__rate_interval])", "{{target}} new"), ("rate(redis_rejected_connections_total{@}[$__rate_interval])", "{{target}} refused")], "ops", DOWN),
-            graph("Keys", "Keys by database, those that expire below.", [("redis_db_keys{@}", "{{target}} {{db}}"), ("redis_db_keys_expiring{@}", "{{target}} {{db}} expiring")], none="The databases are empty."),
+            graph("Keys", "Keys by database, and how many of them expire. A steady rise of those that do not is a leak.", [("redis_db_keys{@} > 0", "{{target}} {{db}}"), ("redis_db_keys_expiring{@} > 0", "{{target}} {{db}} expiring")], none="The databases are empty."),
             graph("Replies with errors", "Errors by kind. OOM and READONLY: writes are lost.", [("rate(redis_errors_total{@}[$__rate_interval])", "{{err}} {{target}}")], "ops", "No command has failed."),
         ]),
         ("Persistence and replication", [
