@@ -59,6 +59,12 @@ fn sql(on: &[&str], role: &str, database: &str) -> String {
          CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT 5;\n\
          GRANT CONNECT ON DATABASE {database} TO {role};\n"
     );
+    if on.contains(&"databases") {
+        sql += "-- Tables of the other databases are read as well. Where CONNECT was taken from PUBLIC, grant it on each.\n";
+    }
+    if on.contains(&"sequences") {
+        sql += "-- A sequence is told only where the role may read it (GRANT SELECT ON SEQUENCE).\n";
+    }
     if wants(&MONITOR) {
         let which: Vec<_> = MONITOR.into_iter().filter(|name| on.contains(name)).collect();
         sql += &format!("-- Without the collector {} pg_read_all_stats would do.\n", which.join(" and "));
@@ -104,7 +110,8 @@ mod tests {
         assert!(
             of(&["sessions"]).contains("GRANT pg_read_all_stats TO \"mon\";") && !of(&["sessions"]).contains("pg_monitor TO")
         );
-        assert!(!of(&["locks"]).contains("GRANT pg_"));
+        assert!(!of(&["locks"]).contains("GRANT pg_") && !of(&["locks"]).contains("other databases"));
+        assert!(of(&["databases"]).contains("CONNECT was taken") && of(&["sequences"]).contains("GRANT SELECT ON SEQUENCE"));
         assert!(of(&["stat_statements"]).contains("CREATE EXTENSION IF NOT EXISTS pg_stat_statements"));
     }
 
