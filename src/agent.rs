@@ -4,10 +4,13 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::sync::Arc;
 
-use crate::scrape::{Catalog, Command, Scraper, Sources};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::generation::{Generation, Succession};
+use crate::scrape::Command;
 use crate::settings::{Error, Flag, Settings};
 use crate::telemetry::Telemetry;
-use crate::web::{self, Server};
+use crate::web::{self, Orders, Reload, Server};
 use crate::{MODULES, cli, config, discovery, log, service, system, telemetry};
 
 /// Every flag there is, in the order of `--help`.
@@ -51,52 +54,74 @@ pub fn settings(args: impl IntoIterator<Item = OsString>) -> Result<Result<Setti
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
-    let settings = match settings(args)? {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let settings = match settings(args.clone())? {
         Ok(settings) => settings,
         Err(text) => return print(&text),
     };
     log::start(&settings)?;
-    let io = |what: &str, error: std::io::Error| Error::new(format!("{what}: {error}"));
     // The blocking pool only resolves host names; four that hang are enough.
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().max_blocking_threads(4).build().map_err(|error| io("runtime", error))?;
-    let served = runtime.block_on(async {
-        let sources = Sources::default();
-        for module in MODULES.iter().filter(|module| settings.switch(&module.enabled)) {
-            (module.start)(&settings, &sources)?;
-        }
-        let telemetry = Arc::new(Telemetry::new(&settings).map_err(|error| Error::new(error.to_string()))?);
-        let own = telemetry.clone();
-        let scraper = Arc::new(Scraper::new(sources, move |duplicates, out| own.emit(duplicates, out)));
-        let server = Server::new(&settings, Catalog::of(&MODULES, &settings), scraper, telemetry)?;
-        if settings.switch(&config::CHECK) {
-            return print(&config::describe(&flags(), &settings));
-        }
-        let listeners = web::bind(&settings)?;
-        let stop = stop().map_err(|error| io("signals", error))?;
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), "stack-exporter starts");
-        // The sockets are bound: whoever connects from here on is answered.
-        let manager = service::manager();
-        let served = server.serve(listeners, stop).await.map_err(|error| io("listener", error));
-        drop(manager);
-        served
-    });
+    let served = runtime.block_on(serve(args, settings));
     // Whatever still blocks (a read from a hung mount) must not hold the process.
     runtime.shutdown_background();
     served
 }
 
-/// Resolves at the first SIGTERM or SIGINT.
-fn stop() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
+async fn serve(args: Vec<OsString>, settings: Settings) -> Result<(), Error> {
+    let telemetry = Arc::new(Telemetry::new(&settings).map_err(|error| Error::new(error.to_string()))?);
+    let (reload, orders) = Reload::new();
+    let (current, gate) = Generation::start(settings.clone(), &telemetry, &reload)?;
+    if settings.switch(&config::CHECK) {
+        return print(&config::describe(&flags(), &settings));
+    }
+    let listeners = web::bind(&settings)?;
+    let (stop, hangup) = signals().map_err(|error| io("signals", error))?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "stack-exporter starts");
+    let server = Arc::new(Server::new(gate));
+    let read = move || self::settings(args.clone())?.map_err(|_| Error::new("the settings ask for a text, not for an agent"));
+    let succession = Succession { read: Box::new(read), current, telemetry, reload, server: server.clone() };
+    // The sockets are bound: whoever connects from here on is answered.
+    let manager = service::manager();
+    let served = tokio::select! {
+        served = server.serve(listeners, stop) => served.map_err(|error| io("listener", error)),
+        () = follow(succession, orders, hangup) => Ok(()),
+    };
+    drop(manager);
+    served
+}
+
+/// Reads the settings again whenever a signal or a request asks for it, for ever.
+async fn follow(mut succession: Succession, mut orders: Orders, mut hangup: Signal) {
+    loop {
+        // Neither ends while the agent runs: the gate holds the other end of the orders.
+        let asked = tokio::select! {
+            _ = hangup.recv() => None,
+            asked = orders.recv() => asked,
+        };
+        let verdict = succession.succeed().await;
+        if let Some(asked) = asked {
+            let _ = asked.send(verdict);
+        }
+    }
+}
+
+fn io(what: &str, error: std::io::Error) -> Error {
+    Error::new(format!("{what}: {error}"))
+}
+
+/// What resolves at the first SIGTERM or SIGINT, and each SIGHUP.
+fn signals() -> std::io::Result<(impl Future<Output = ()>, Signal)> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
+    let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping");
-    })
+    };
+    Ok((stop, signal(SignalKind::hangup())?))
 }
 
 fn print(text: &str) -> Result<(), Error> {

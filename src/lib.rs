@@ -39,6 +39,7 @@ pub mod config;
 pub mod containers;
 pub mod discovery;
 pub mod exposition;
+pub mod generation;
 pub mod host;
 pub mod log;
 pub mod postgres;

@@ -32,6 +32,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::exposition::Samples;
 use crate::settings::{Error, Flag, Settings};
+use crate::system::Tasks;
 use told::{State, Told};
 
 static SECRETS: Flag = Flag::text(
@@ -57,6 +58,7 @@ pub struct Discovery {
     directory: Arc<OnceLock<Option<Directory>>>,
     told: Told,
     nameless: nameless::Seen,
+    tasks: Tasks,
 }
 
 impl Discovery {
@@ -65,10 +67,15 @@ impl Discovery {
         let address = engine::engine(settings)?;
         let directory = self.directory.get_or_init(|| {
             let directory = Directory::default();
-            tokio::spawn(docker::watch(address?, directory.clone(), settings.switch(&ENVIRONMENT)));
+            self.tasks.spawn(docker::watch(address?, directory.clone(), settings.switch(&ENVIRONMENT)));
             Some(directory)
         });
         Ok(directory.clone())
+    }
+
+    /// What runs for as long as there is something to be found.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     /// Tells of a server of `part` that was found on this host, outside of any container.

@@ -30,7 +30,7 @@ pub(super) fn follow(settings: &Settings, sources: &Sources, named: &[Named], ma
     let Some(found) = Found::of(settings, sources.discovery(), &POSTGRES, taken)? else { return Ok(None) };
     let named = named.iter().flat_map(|named| named.access.dsn.hosts.clone()).collect();
     let finder = Contained { settings: settings.clone(), sources: sources.clone(), make, named };
-    tokio::spawn(found.clone().follow(Arc::new(finder)));
+    sources.spawn(found.clone().follow(Arc::new(finder)));
     Ok(Some(found))
 }
 

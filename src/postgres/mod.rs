@@ -85,7 +85,7 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
     if targets::find(settings) {
         let found = contained::follow(settings, sources, &named, make.clone())?;
         if named.is_empty() {
-            tokio::spawn(search(settings.clone(), sources.clone(), make.clone(), found));
+            sources.spawn(search(settings.clone(), sources.clone(), make.clone(), found));
         }
     }
     for target in named {

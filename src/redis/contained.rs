@@ -31,7 +31,7 @@ pub(super) fn follow(
     let taken = named.iter().map(|target| target.name.clone()).collect();
     let Some(found) = Found::of(settings, sources.discovery(), &REDIS, taken)? else { return Ok(None) };
     let named = named.iter().map(|target| target.endpoint.clone()).collect();
-    tokio::spawn(found.clone().follow(Arc::new(Contained { registry: registry.clone(), named })));
+    sources.spawn(found.clone().follow(Arc::new(Contained { registry: registry.clone(), named })));
     Ok(Some(found))
 }
 

@@ -134,7 +134,7 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
     if settings.switch(&FIND) {
         let contained = contained::follow(settings, sources, &registry, &targets)?;
         if look {
-            tokio::spawn(found::look(registry, contained, sources.discovery().clone()));
+            sources.spawn(found::look(registry, contained, sources.discovery().clone()));
         }
     }
     Ok(())

@@ -82,12 +82,12 @@ pub(super) fn follow(settings: &Settings, registry: &Arc<Registry>, targets: &[T
     let file = path(settings, &SENTINEL_FILE);
     for seed in targets {
         if settings.switch(&NODES) {
-            tokio::spawn(topology::follow(registry.clone(), seed.clone(), Kind::Cluster));
+            registry.spawn(topology::follow(registry.clone(), seed.clone(), Kind::Cluster));
         }
         if settings.switch(&SENTINEL) {
             let (user, file) = (user.clone(), file.clone());
             let target = move |place| Target::watched(place, user.as_deref(), file.as_deref());
-            tokio::spawn(topology::follow(registry.clone(), seed.clone(), Kind::Sentinel(Box::new(target))));
+            registry.spawn(topology::follow(registry.clone(), seed.clone(), Kind::Sentinel(Box::new(target))));
         }
     }
 }

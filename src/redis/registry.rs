@@ -40,6 +40,11 @@ impl Registry {
         Registry { any: Some(Any { file, visits: Arc::new(Semaphore::new(VISITS)) }), ..self }
     }
 
+    /// Runs `task` for as long as servers are watched at all.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.sources.spawn(task);
+    }
+
     /// Watches a server that the operator named.
     pub(super) fn add(&self, target: Target) {
         self.put(target, "settings");

@@ -50,6 +50,19 @@ impl Sources {
         }
     }
 
+    /// Runs `task` for as long as there are sources: a search, a watch.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.discovery.tasks().spawn(task);
+    }
+
+    /// Ends all of it: tasks, sources (after the scrapes they may be in), paths. Whoever holds a source still can ask it.
+    pub fn end(&self) {
+        self.discovery.tasks().end();
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// What is found by itself, by whom, and what is missing.
     pub fn discovery(&self) -> &Discovery {
         &self.discovery

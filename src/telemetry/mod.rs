@@ -2,7 +2,8 @@
 
 mod process;
 
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
@@ -29,6 +30,14 @@ static NODE_BUILD: Family = Family::gauge(
     "node_exporter_build_info",
     "The same in the labels of node_exporter, which dashboards list hosts by; always 1.",
 );
+static RELOADED: Family = Family::gauge(
+    "stack_exporter_config_last_reload_successful",
+    "Whether the settings could be used when they were last read, at the start or by SIGHUP or /-/reload.",
+);
+static RELOAD_TIME: Family = Family::gauge(
+    "stack_exporter_config_last_reload_success_timestamp_seconds",
+    "When settings that could be used were last read, in seconds since 1970.",
+);
 static DUPLICATES: Family = Family::counter(
     "stack_exporter_duplicate_series_total",
     "Series left out of pages because they stood there already, up to the scrape before.",
@@ -37,6 +46,12 @@ static ERRORS: Family = Family::counter(
     "promhttp_metric_handler_errors_total",
     "Series that could not be shown, by cause: gathering counts duplicates, encoding cannot fail here.",
 );
+
+/// How the last reading of the settings went, and when the last good one was.
+struct Reload {
+    successful: bool,
+    time: SystemTime,
+}
 
 /// The agent's own counters, and what they are put on a page with.
 pub struct Telemetry {
@@ -47,6 +62,7 @@ pub struct Telemetry {
     /// Not with --web.disable-exporter-metrics.
     shown: bool,
     started: Instant,
+    reload: Mutex<Reload>,
 }
 
 impl Telemetry {
@@ -65,7 +81,17 @@ impl Telemetry {
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(in_flight.clone()))?;
         let (process, shown, started) = (Process::new(), !settings.switch(&DISABLE), Instant::now());
-        Ok(Telemetry { requests, in_flight, registry, process, shown, started })
+        let reload = Mutex::new(Reload { successful: true, time: SystemTime::now() });
+        Ok(Telemetry { requests, in_flight, registry, process, shown, started, reload })
+    }
+
+    /// The settings were read again, and could be used or not.
+    pub fn reloaded(&self, successful: bool) {
+        let mut reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        reload.successful = successful;
+        if successful {
+            reload.time = SystemTime::now();
+        }
     }
 
     /// A scrape begins; the answer's guard ends it.
@@ -108,6 +134,12 @@ impl Telemetry {
             ("version", version),
         ];
         out.family(&NODE_BUILD).add(labels, 1u8);
+        {
+            let reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+            let since = reload.time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            out.family(&RELOADED).add([], u8::from(reload.successful));
+            out.family(&RELOAD_TIME).add([], since.as_secs_f64());
+        }
         out.family(&DUPLICATES).add([], duplicates);
         if self.shown {
             self.counters(out);

@@ -12,11 +12,14 @@ use super::auth::Passwords;
 use super::body::Reply;
 use super::config::{Config, Current};
 use super::rate::Bucket;
+use super::reload::Reload;
 use super::routes::{Routes, plain};
+use crate::scrape::{Catalog, Scraper};
 use crate::settings::{Error, Settings};
+use crate::telemetry::Telemetry;
 
-/// The gate before the routes; wide open without `--web.config.file`.
-pub(super) struct Gate {
+/// The gate before the routes, and all that lies behind it; wide open without `--web.config.file`.
+pub struct Gate {
     config: Option<Config>,
     bucket: Option<Bucket>,
     passwords: Passwords,
@@ -40,7 +43,15 @@ pub(super) struct Admission {
 }
 
 impl Gate {
-    pub(super) fn new(settings: &Settings, routes: Routes) -> Result<Self, Error> {
+    /// A gate to `scraper`'s pages, of what `catalog` offers.
+    pub fn new(
+        settings: &Settings,
+        catalog: Catalog,
+        scraper: Arc<Scraper>,
+        telemetry: Arc<Telemetry>,
+        reload: Reload,
+    ) -> Result<Self, Error> {
+        let routes = Routes::new(settings, catalog, scraper, telemetry, reload.allowed(settings))?;
         let path = settings.text(&CONFIG_FILE);
         let config = if path.is_empty() { None } else { Some(Config::open(path.into())?) };
         let bucket = config.as_ref().and_then(Config::rate).map(Bucket::new);

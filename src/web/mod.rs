@@ -13,8 +13,10 @@ mod gate;
 mod health;
 mod listen;
 mod rate;
+mod reload;
 mod request;
 mod routes;
+mod sd;
 mod server;
 mod status;
 
@@ -23,8 +25,10 @@ use std::time::Duration;
 use crate::settings::Flag;
 
 pub use config::{check as check_config, subject_alternative_names};
+pub use gate::Gate;
 pub use health::{COMMAND as HEALTHCHECK, arguments as served_arguments};
 pub use listen::{Listener, bind};
+pub use reload::{Orders, Reload, Verdict};
 pub use server::Server;
 
 pub(crate) static LISTEN: Flag = Flag::list(
@@ -32,7 +36,7 @@ pub(crate) static LISTEN: Flag = Flag::list(
     &[":9100"],
     "Address to listen on: host:port, :port, unix:///absolute/path or vsock://:port.",
 );
-static SYSTEMD: Flag =
+pub(crate) static SYSTEMD: Flag =
     Flag::switch("web.systemd-socket", false, "Listen on the sockets that systemd passes, instead of --web.listen-address.");
 static CONFIG_FILE: Flag = Flag::text(
     "web.config.file",
@@ -49,7 +53,12 @@ static COMPRESSION: Flag = Flag::text(
     "auto",
     "gzip for scrapers that take it: on, off, or auto, which spares those on this machine.",
 );
-static TIMEOUT: Flag =
+static LIFECYCLE: Flag = Flag::switch(
+    "web.enable-lifecycle",
+    false,
+    "Answer POST and PUT of /-/reload, which reads the settings again as SIGHUP does.",
+);
+pub(crate) static TIMEOUT: Flag =
     Flag::time("scrape.timeout", Duration::from_secs(10), "Longest time a scrape may take, whatever the scraper allows.");
 static MARGIN: Flag = Flag::time(
     "scrape.timeout-margin",
@@ -58,5 +67,5 @@ static MARGIN: Flag = Flag::time(
 );
 
 /// The flags of the web side.
-pub static FLAGS: [&Flag; 9] =
-    [&LISTEN, &SYSTEMD, &CONFIG_FILE, &TELEMETRY_PATH, &ROUTE_PREFIX, &MAX_REQUESTS, &COMPRESSION, &TIMEOUT, &MARGIN];
+pub static FLAGS: [&Flag; 10] =
+    [&LISTEN, &SYSTEMD, &CONFIG_FILE, &TELEMETRY_PATH, &ROUTE_PREFIX, &LIFECYCLE, &MAX_REQUESTS, &COMPRESSION, &TIMEOUT, &MARGIN];

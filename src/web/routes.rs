@@ -7,8 +7,9 @@ use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 
 use super::body::Reply;
+use super::reload::Reload;
 use super::status::Pages;
-use super::{COMPRESSION, MARGIN, MAX_REQUESTS, ROUTE_PREFIX, TELEMETRY_PATH, TIMEOUT, request};
+use super::{COMPRESSION, MARGIN, MAX_REQUESTS, ROUTE_PREFIX, TELEMETRY_PATH, TIMEOUT, request, sd};
 use crate::exposition::Page;
 use crate::scrape::{Answer, Catalog, Part, Route, Scraper, Selection};
 use crate::settings::{Error, Settings};
@@ -21,6 +22,8 @@ const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(super) struct Routes {
     scraper: Arc<Scraper>,
     telemetry: Arc<Telemetry>,
+    /// `None` without --web.enable-lifecycle.
+    reload: Option<Reload>,
     catalog: Catalog,
     pages: Pages,
     /// What every path begins with; empty, or `/agent`.
@@ -63,6 +66,7 @@ impl Routes {
         catalog: Catalog,
         scraper: Arc<Scraper>,
         telemetry: Arc<Telemetry>,
+        reload: Option<Reload>,
     ) -> Result<Self, Error> {
         let path = settings.text(&TELEMETRY_PATH);
         if !path.starts_with('/') || path.len() > 1 && path.ends_with('/') {
@@ -77,6 +81,7 @@ impl Routes {
         Ok(Routes {
             scraper,
             telemetry,
+            reload,
             catalog,
             pages,
             prefix,
@@ -97,10 +102,17 @@ impl Routes {
             Some(path) if path.starts_with('/') => path,
             _ => return plain(StatusCode::NOT_FOUND, "not found\n"),
         };
+        if path == "/-/reload" {
+            return self.reload(request.method()).await;
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n");
-            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return refusal;
+            return only("GET, HEAD", "only GET and HEAD are answered\n");
+        }
+        if let Some(parts) = sd::parts(path) {
+            return match sd::address(request.uri(), request.headers()) {
+                Some(address) => json(sd::list(self.scraper.sources(), parts, address, &self.prefix)),
+                None => plain(StatusCode::BAD_REQUEST, "the header Host names no address to be found at\n"),
+            };
         }
         let gzip = self.compression.wants(near) && request::takes_gzip(request.headers());
         match (self.parts_of(path), path) {
@@ -114,6 +126,18 @@ impl Routes {
                 Some(route) => self.of_part(&*route, &request, gzip).await,
                 None => plain(StatusCode::NOT_FOUND, "not found\n"),
             },
+        }
+    }
+
+    /// Prometheus' `/-/reload`, its words and its status codes.
+    async fn reload(&self, method: &Method) -> Response<Reply> {
+        if !matches!(*method, Method::POST | Method::PUT) {
+            return only("POST, PUT", "This endpoint requires a POST request.\n");
+        }
+        let Some(reload) = &self.reload else { return plain(StatusCode::FORBIDDEN, "Lifecycle API is not enabled.\n") };
+        match reload.order().await {
+            Ok(note) => plain(StatusCode::OK, note),
+            Err(reason) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("the settings stay as they were: {reason}\n")),
         }
     }
 
@@ -186,6 +210,13 @@ fn exposition(page: Arc<Page>, gzip: bool, in_flight: InFlight) -> Response<Repl
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
+}
+
+/// A refusal of all methods but those `allowed`.
+fn only(allowed: &'static str, text: &'static str) -> Response<Reply> {
+    let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, text);
+    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    refusal
 }
 
 fn json(text: String) -> Response<Reply> {

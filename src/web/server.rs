@@ -1,8 +1,7 @@
 //! The listeners' connections.
 
-use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use hyper::Request;
@@ -22,11 +21,7 @@ use super::connection::{Patience, Stream, Watched};
 use super::crowd::Crowd;
 use super::gate::{Gate, Greeting};
 use super::listen::Listener;
-use super::routes::Routes;
-use crate::scrape::{Catalog, Scraper};
-use crate::settings::{Error, Settings};
 use crate::system::syscalls;
-use crate::telemetry::Telemetry;
 
 /// What a request's header may have: a scraper's has a few hundred bytes.
 const HEADER_BYTES: u16 = 16 * 1024;
@@ -37,15 +32,28 @@ const DRAIN: Duration = Duration::from_millis(700);
 
 /// The web side, ready to serve.
 pub struct Server {
-    gate: Arc<Gate>,
+    gate: Arc<Entrance>,
     crowd: Arc<Crowd>,
 }
 
+/// The gate that requests come to now.
+struct Entrance(RwLock<Arc<Gate>>);
+
+impl Entrance {
+    fn gate(&self) -> Arc<Gate> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl Server {
-    /// A server of `scraper`'s pages, of what `catalog` offers.
-    pub fn new(settings: &Settings, catalog: Catalog, scraper: Arc<Scraper>, telemetry: Arc<Telemetry>) -> Result<Self, Error> {
-        let gate = Arc::new(Gate::new(settings, Routes::new(settings, catalog, scraper, telemetry)?)?);
-        Ok(Server { gate, crowd: Crowd::new() })
+    /// A server of what lies behind `gate`.
+    pub fn new(gate: Gate) -> Self {
+        Server { gate: Arc::new(Entrance(RwLock::new(Arc::new(gate)))), crowd: Crowd::new() }
+    }
+
+    /// From now on every request, those on kept connections too, comes to another gate.
+    pub fn replace(&self, gate: Gate) {
+        *self.gate.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(gate);
     }
 
     /// Serves `listeners` until `stop` resolves, then lets answers under way finish for a moment.
@@ -53,7 +61,7 @@ impl Server {
         let (stopping, _) = watch::channel(false);
         let mut files = Vec::new();
         for Listener { socket, name, file } in listeners {
-            tracing::info!(address = name, tls = self.gate.tls(), "listening");
+            tracing::info!(address = name, tls = self.gate.gate().tls(), "listening");
             let socket = syscalls::watch(socket)?;
             tokio::spawn(accept(socket, self.gate.clone(), self.crowd.clone(), stopping.subscribe()));
             files.push(file);
@@ -67,7 +75,7 @@ impl Server {
     }
 }
 
-async fn accept(listener: AsyncFd<Socket>, gate: Arc<Gate>, crowd: Arc<Crowd>, mut stopping: watch::Receiver<bool>) {
+async fn accept(listener: AsyncFd<Socket>, entrance: Arc<Entrance>, crowd: Arc<Crowd>, mut stopping: watch::Receiver<bool>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.async_io(Interest::READABLE, Socket::accept) => accepted,
@@ -75,10 +83,10 @@ async fn accept(listener: AsyncFd<Socket>, gate: Arc<Gate>, crowd: Arc<Crowd>, m
         };
         match accepted.and_then(|(socket, peer)| Ok((stream(socket, &peer)?, near(&peer)))) {
             Ok((stream, near)) => {
-                let (gate, stopping, patience) = (gate.clone(), stopping.clone(), Patience::new(gate.tls()));
+                let (entrance, stopping, patience) = (entrance.clone(), stopping.clone(), Patience::new(entrance.gate().tls()));
                 let Some(place) = crowd.enter(&patience).await else { return };
                 tokio::spawn(async move {
-                    serve(stream, near, gate, patience, stopping).await;
+                    serve(stream, near, entrance, patience, stopping).await;
                     drop(place);
                 });
             }
@@ -110,7 +118,15 @@ fn near(peer: &SockAddr) -> bool {
 ///
 /// A peer's mistakes and its leaving are its own business: not logged (but for handshakes, at level debug), or anyone could fill
 /// the disk.
-async fn serve(stream: Box<dyn Stream>, near: bool, gate: Arc<Gate>, patience: Patience, mut stopping: watch::Receiver<bool>) {
+async fn serve(
+    stream: Box<dyn Stream>,
+    near: bool,
+    entrance: Arc<Entrance>,
+    patience: Patience,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let gate = entrance.gate();
+    let tls = gate.tls();
     let (stream, http2) = match gate.greeting() {
         Greeting::Plain => (stream, false),
         Greeting::Tls(None) => return,
@@ -132,12 +148,16 @@ async fn serve(stream: Box<dyn Stream>, near: bool, gate: Arc<Gate>, patience: P
     let watched = TokioIo::new(Watched { stream, patience: patience.clone() });
     let waiting = patience.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (gate, patience) = (gate.clone(), waiting.clone());
+        let (gate, patience) = (entrance.gate(), waiting.clone());
         async move {
+            // Settings that were read anew want TLS, or none any more: this connection is of another time.
+            if gate.tls() != tls {
+                return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
+            }
             // Up to here the peer is one of those that can be given up: it may be guessing passwords.
             let admission = gate.admit(request.headers()).await;
             let guard = patience.answering();
-            Ok::<_, Infallible>(gate.answer(admission, request, near).await.map(|body| body.with_guard(guard)))
+            Ok(gate.answer(admission, request, near).await.map(|body| body.with_guard(guard)))
         }
     });
     let http = http(http2);
