@@ -177,7 +177,10 @@ impl Watched<'_> {
                 Ok(answer) => {
                     let image = answer.image.clone().unwrap_or_default();
                     let mut container = inspection::container(id, answer, self.secrets);
-                    self.settle(&mut container, &image).await;
+                    if let Err(error) = self.settle(&mut container, &image).await {
+                        last_error = Some(reason(&error));
+                        self.failed.insert(container.id.clone());
+                    }
                     self.directory.put(container);
                 }
                 Err(Error::DockerResponseServerError { status_code: 404, .. }) => self.directory.retain(|known| known != id),
@@ -200,21 +203,31 @@ impl Watched<'_> {
 
 impl Watched<'_> {
     /// Takes from the settings of a container what stands in its image: whoever made the image is not the operator, and must not choose
-    /// which secret is sent where.
-    async fn settle(&self, container: &mut Container, image: &str) {
+    /// which secret is sent where. An engine that cannot tell now (an error) is to be asked again; not so one that has the image no more (404),
+    /// nor a proxy that keeps images to itself (403).
+    async fn settle(&self, container: &mut Container, image: &str) -> Result<(), Error> {
         if container.settings.is_empty() {
-            return;
+            return Ok(());
         }
-        match ask(self.docker.inspect_image(image)).await {
+        let error = match ask(self.docker.inspect_image(image)).await {
             Ok(answer) => {
                 let of_image = answer.config.and_then(|config| config.labels).unwrap_or_default();
                 container.settings.retain(|key, value| of_image.get(key) != Some(value));
+                return Ok(());
             }
-            Err(_) => {
-                let name = &container.name;
-                tracing::warn!(container = %name, "labels {LABELS}* are not used: the engine does not tell which are the image's own");
-                container.settings.clear();
-            }
+            Err(error) => error,
+        };
+        container.settings.clear();
+        // Labels never change in a container's life: what was settled once still holds.
+        if let Some(known) = self.directory.get(&container.id) {
+            container.settings.clone_from(&known.settings);
+        } else {
+            let (name, reason) = (&container.name, reason(&error));
+            tracing::warn!(container = %name, reason, "labels {LABELS}* are not used: the engine does not tell which are the image's own");
+        }
+        match error {
+            Error::DockerResponseServerError { status_code: 403 | 404, .. } => Ok(()),
+            error => Err(error),
         }
     }
 }

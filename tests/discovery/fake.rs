@@ -85,6 +85,27 @@ fn an_engine_that_keeps_its_images_to_itself_costs_the_labels_only() {
 }
 
 #[test]
+fn labels_are_asked_for_again_after_a_failure_of_the_engine() {
+    let engine = Engine::start(|question, before| match question {
+        "GET /version" => version(),
+        "GET /containers/json" => list(),
+        "GET /events" if before < 2 => Some((200, String::new())),
+        "GET /events" => None,
+        // Once it has told, labels are kept though it fails again.
+        "GET /images/sha256:abc/json" if before == 1 => Some((200, "{}".to_owned())),
+        "GET /images/sha256:abc/json" => Some((500, "{}".to_owned())),
+        _ => Some((200, inspect(port()))),
+    });
+    let agent = agent(&engine, &[]);
+    is_told(&agent, "mine", Some("password"));
+    assert_eq!(told(&agent, "cache"), None, "it was called so while the labels were unknown");
+    let asked = || engine.asked().iter().filter(|question| question.starts_with("GET /images/")).count();
+    wait_for("the next failure", Duration::from_secs(30), || asked() > 2);
+    is_told(&agent, "mine", Some("password"));
+    assert_eq!(agent.log().matches("are not used").count(), 1, "{}", agent.log());
+}
+
+#[test]
 fn a_container_that_only_the_list_knows_to_be_gone_is_forgotten() {
     let engine = Engine::start(|question, before| match question {
         "GET /version" => version(),

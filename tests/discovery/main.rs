@@ -12,9 +12,9 @@ mod redis;
 use std::sync::Once;
 use std::time::Duration;
 
+use support::Agent;
 use support::docker::{Container, Docker};
 use support::exposition::Series;
-use support::{Agent, wait_for};
 
 /// What no page and no log may hold.
 const SECRET: &str = "hunter2-of-the-test";
@@ -94,8 +94,11 @@ fn up(agent: &Agent, family: &str, target: &str) -> Option<f64> {
 }
 
 fn is_up(agent: &Agent, family: &str, target: &str) {
-    let what = format!("{family} of {target}");
-    wait_for(&what, SOON, || up(agent, family, target) == Some(1.0));
+    let end = std::time::Instant::now() + SOON;
+    while up(agent, family, target) != Some(1.0) {
+        assert!(std::time::Instant::now() < end, "{family} of {target} is not 1\n{}", agent.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn keeps_secrets(agent: &Agent) {
