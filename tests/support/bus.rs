@@ -1,7 +1,7 @@
 //! A message bus of its own, and on it a service that answers like systemd and systemd-logind.
 
 use std::collections::{BTreeSet, HashMap};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +34,8 @@ impl Daemon {
         let mut command = Command::new("dbus-daemon");
         command.arg(format!("--config-file={}", config.display())).arg("--nofork").stderr(Stdio::null());
         let child = command.spawn().expect("this test needs dbus-daemon, of Debian's package dbus-daemon");
-        wait_for("dbus-daemon listens", Duration::from_secs(10), || socket.exists());
+        // The file is there a moment before anybody listens.
+        wait_for("dbus-daemon listens", Duration::from_secs(10), || UnixStream::connect(&socket).is_ok());
         Daemon { child, socket }
     }
 

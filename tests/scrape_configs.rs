@@ -1,0 +1,105 @@
+//! The scrape configurations of the README: promtool takes all, and a real Prometheus gets what they promise.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use support::redis::Redis;
+use support::{Agent, free_port, http, wait_for};
+
+/// The README's blocks, without their first line `scrape_configs:`.
+fn blocks() -> Vec<String> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let blocks = text.split("```yaml\nscrape_configs:\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn promtool_takes_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("prometheus.yml");
+    let blocks = blocks();
+    assert_eq!(blocks.len(), 5);
+    // Debian builds Prometheus without the discovery of Kubernetes; what is made of its labels is checked.
+    let discovery = "kubernetes_sd_configs: [{role: pod}]";
+    assert!(blocks[4].contains(discovery));
+    let text = blocks.concat().replace(discovery, "static_configs: [{targets: [pod]}]");
+    std::fs::write(&file, "scrape_configs:\n".to_owned() + &text).unwrap();
+    let output = Command::new("promtool").args(["check", "config"]).arg(&file).output().expect("promtool (prometheus)");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What Prometheus answers to a query: the labels asked for, and the value, of each series.
+fn query(port: u16, query: &str, label: &str) -> Vec<(String, String)> {
+    let answer = http("GET", port, &format!("/api/v1/query?query={query}"), &[]).text();
+    let Ok(answer) = serde_json::from_str::<Value>(&answer) else { return Vec::new() };
+    let series = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    series.iter().map(|one| (text(&one["metric"][label]), text(&one["value"][1]))).collect()
+}
+
+#[test]
+fn prometheus_gets_what_they_promise() {
+    let mut servers = [Redis::start(&[]), Redis::start(&[])];
+    let folder = tempfile::tempdir().unwrap();
+    let target = |server: &Redis| format!("    - {{name: cache-{}, address: \"{}\"}}\n", server.port, server.addr());
+    let settings = "redis:\n  targets:\n".to_owned() + &servers.each_ref().map(target).concat();
+    std::fs::write(folder.path().join("stack.yml"), settings).unwrap();
+    let agent = Agent::start_in(folder.path().to_str().unwrap(), &["--docker=", "--config.file=stack.yml"], &[]);
+    let jobs = blocks()[..3].concat().replace("myhost:9100", &format!("127.0.0.1:{}", agent.port));
+    let text = format!("global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n{jobs}");
+    std::fs::write(folder.path().join("prometheus.yml"), text).unwrap();
+    let port = free_port();
+    let mut prometheus = Command::new("prometheus");
+    prometheus.args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--log.level=error"]);
+    prometheus.arg(format!("--web.listen-address=127.0.0.1:{port}")).current_dir(folder.path());
+    let _prometheus = Running(prometheus.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let soon = Duration::from_secs(60);
+    wait_for("Prometheus", soon, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+
+    // Every page is scraped: one of the merged job, four of the four jobs, one for each server.
+    let mut jobs = Vec::new();
+    wait_for("seven targets that are up", soon, || {
+        jobs = query(port, "up", "job");
+        jobs.len() == 7 && jobs.iter().all(|(_, value)| value == "1")
+    });
+    jobs.sort();
+    let jobs: Vec<&str> = jobs.iter().map(|(job, _)| job.as_str()).collect();
+    assert_eq!(jobs, ["cadvisor", "databases", "databases", "node", "postgres", "redis", "stack"]);
+    // What is not a part's own stands on the merged page alone.
+    for (family, expected) in [("node_load1", ["node", "stack"]), ("container_last_seen", ["cadvisor", "stack"])] {
+        let mut found: Vec<String> = query(port, family, "job").into_iter().map(|(job, _)| job).collect();
+        found.sort();
+        found.dedup();
+        assert_eq!(found, expected, "{family}");
+    }
+    // Each server is one instance, and the one that ends is the one that is down.
+    let ups = || {
+        let mut ups = query(port, "redis_up%7Bjob=%22databases%22%7D", "instance");
+        ups.sort();
+        ups
+    };
+    let listed: Value = serde_json::from_str(&agent.get("/sd")).unwrap();
+    let mut names: Vec<String> =
+        listed.as_array().unwrap().iter().map(|group| group["labels"]["instance"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    let expect = |values: [&str; 2]| names.iter().cloned().zip(values.map(str::to_owned)).collect::<Vec<_>>();
+    wait_for("both servers", soon, || ups() == expect(["1", "1"]));
+    let first = servers.iter().position(|server| names[0].contains(&server.port.to_string())).unwrap();
+    servers[first].stop();
+    wait_for("one of them down", soon, || ups() == expect(["0", "1"]));
+    assert!(query(port, "redis_up%7Bjob=%22databases%22,target!=%22%22%7D", "target").is_empty(), "instance tells them apart");
+}
