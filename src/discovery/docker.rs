@@ -4,25 +4,20 @@
 //! [`Directory`]; no scrape ever waits for it. It only asks (GET), every question has a time limit, and an engine that is
 //! absent, hangs or restarts is tried again for ever. Podman's compatible socket answers the same questions.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::convert::Infallible;
-use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
-use bollard::Docker;
-use bollard::errors::Error;
-use bollard::models::EventMessage;
-use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptions};
-use futures_util::{Stream, StreamExt};
-use tokio::time::{Instant, sleep, timeout};
+use futures_util::StreamExt;
+use tokio::time::{Instant, sleep, timeout_at};
 
+use super::answer::{Event, Image, Inspection, Summary, Version};
 use super::container::{Container, LABELS};
 use super::directory::Directory;
 use super::engine::Address;
-use super::{inspection, kind, transport};
+use super::transport::{self, Refusal, ask};
+use super::{inspection, kind};
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a silent engine is asked whether it is still there, and failed questions are asked again.
 const PING: Duration = Duration::from_secs(10);
 /// How many pings pass between two lists of all containers, which heal whatever the events did not tell.
@@ -42,7 +37,7 @@ pub(super) async fn watch(address: Address, directory: Directory, secrets: bool)
     let mut told = None;
     loop {
         let start = Instant::now();
-        let Err(reason) = session(&address, &directory, secrets).await;
+        let Err(reason) = session(&address, &directory, secrets).await.map_err(|refusal| refusal.to_string());
         if std::mem::take(&mut told).as_ref() != Some(&reason) {
             tracing::info!(engine = "docker", %address, reason, "no names of containers for now");
         }
@@ -58,21 +53,24 @@ pub(super) async fn watch(address: Address, directory: Directory, secrets: bool)
 }
 
 /// One connection's life: ends with the reason why it cannot go on.
-async fn session(address: &Address, directory: &Directory, secrets: bool) -> Result<Infallible, String> {
-    let (docker, version) = connect(address).await?;
+async fn session(address: &Address, directory: &Directory, secrets: bool) -> Result<Infallible, Refusal> {
+    let version = ask::<Version>(address, "/version").await?.version.unwrap_or_default();
     // The events of the meantime are sent again from the engine's memory, so none is lost between list and stream.
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let mut engine = Watched { docker: &docker, directory, secrets, failed: HashSet::new() };
+    let mut engine = Watched { address, directory, secrets, failed: HashSet::new() };
     engine.list(true).await?;
     directory.note(|engine| (engine.up, engine.version) = (true, Some(version.clone())));
     tracing::info!(engine = "docker", %address, version, containers = directory.all().len(), "engine answers");
 
-    let filters = HashMap::from([("type", vec!["container", "network"]), ("event", EVENTS.to_vec())]);
-    let options = EventsOptionsBuilder::new().since(&since.to_string()).filters(&filters).build();
-    let mut events = pin!(docker.events(Some(options)));
+    let filters = serde_json::json!({"type": ["container", "network"], "event": EVENTS}).to_string();
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("since", &since.to_string())
+        .append_pair("filters", &filters)
+        .finish();
+    let mut events = transport::lines(address, &format!("/events?{query}")).await?;
     let (mut next, mut pings) = (Instant::now() + PING, 0);
     loop {
-        match tokio::time::timeout_at(next, next_event(&mut events)).await {
+        match timeout_at(next, events.next()).await {
             Ok(event) => engine.follow(event?).await?,
             Err(_) => {
                 pings += 1;
@@ -83,26 +81,9 @@ async fn session(address: &Address, directory: &Directory, secrets: bool) -> Res
     }
 }
 
-async fn next_event(events: &mut (impl Stream<Item = Result<EventMessage, Error>> + Unpin)) -> Result<EventMessage, String> {
-    match events.next().await {
-        Some(event) => event.map_err(|error| reason(&error)),
-        None => Err("the stream of events ended".to_owned()),
-    }
-}
-
-/// Reaches the engine and asks for its version.
-///
-/// The client asks without a version in the path, so that every engine answers in its own: Docker 29 refuses what is older than
-/// 1.44, engines before Docker 25 what is newer. We read only what all of them tell.
-async fn connect(address: &Address) -> Result<(Docker, String), String> {
-    let docker = transport::client(address, PATIENCE.as_secs()).map_err(|error| reason(&error))?;
-    let told = ask(docker.version()).await.map_err(|error| reason(&error))?;
-    Ok((docker, told.version.unwrap_or_default()))
-}
-
 /// An engine that answers.
 struct Watched<'a> {
-    docker: &'a Docker,
+    address: &'a Address,
     directory: &'a Directory,
     secrets: bool,
     /// Containers that could not be inspected, to be tried again.
@@ -112,8 +93,8 @@ struct Watched<'a> {
 impl Watched<'_> {
     /// Lists what runs, and inspects what is new or renamed, at the start all of it; and databases that run no more, to see whether they are
     /// still there. Forgets the rest.
-    async fn list(&mut self, all: bool) -> Result<(), String> {
-        let listed = ask(self.docker.list_containers(None::<ListContainersOptions>)).await.map_err(|error| reason(&error))?;
+    async fn list(&mut self, all: bool) -> Result<(), Refusal> {
+        let listed = ask::<Vec<Summary>>(self.address, "/containers/json").await?;
         let mut ids = HashSet::new();
         let mut wanted = Vec::new();
         for summary in listed {
@@ -141,17 +122,17 @@ impl Watched<'_> {
     }
 
     /// Asks for sign of life, and again for what could not be told before.
-    async fn check(&mut self, list: bool) -> Result<(), String> {
+    async fn check(&mut self, list: bool) -> Result<(), Refusal> {
         if list {
             self.list(false).await?;
         } else {
-            ask(self.docker.ping()).await.map_err(|error| reason(&error))?;
+            transport::ping(self.address).await?;
         }
         let failed = self.failed.drain().collect();
         self.inspect(failed).await
     }
 
-    async fn follow(&mut self, event: EventMessage) -> Result<(), String> {
+    async fn follow(&mut self, event: Event) -> Result<(), Refusal> {
         let (Some(action), Some(actor)) = (event.action, event.actor) else { return Ok(()) };
         // A network's event names its container beside.
         let joined = matches!(action.as_str(), "connect" | "disconnect");
@@ -166,10 +147,10 @@ impl Watched<'_> {
     }
 
     /// Inspects containers. One that the engine cannot tell of is tried again later; silence ends the session.
-    async fn inspect(&mut self, ids: Vec<String>) -> Result<(), String> {
-        let docker = self.docker;
+    async fn inspect(&mut self, ids: Vec<String>) -> Result<(), Refusal> {
+        let address = self.address;
         let mut answers = futures_util::stream::iter(ids)
-            .map(|id| async move { (ask(docker.inspect_container(&id, None::<InspectContainerOptions>)).await, id) })
+            .map(|id| async move { (ask::<Inspection>(address, &format!("/containers/{id}/json")).await, id) })
             .buffer_unordered(AT_ONCE);
         let mut last_error = None;
         while let Some((answer, id)) = answers.next().await {
@@ -178,15 +159,15 @@ impl Watched<'_> {
                     let image = answer.image.clone().unwrap_or_default();
                     let mut container = inspection::container(id, answer, self.secrets);
                     if let Err(error) = self.settle(&mut container, &image).await {
-                        last_error = Some(reason(&error));
+                        last_error = Some(error.to_string());
                         self.failed.insert(container.id.clone());
                     }
                     self.directory.put(container);
                 }
-                Err(Error::DockerResponseServerError { status_code: 404, .. }) => self.directory.retain(|known| known != id),
-                Err(Error::RequestTimeoutError) => return Err(reason(&Error::RequestTimeoutError)),
+                Err(Refusal::Status(404)) => self.directory.retain(|known| known != id),
+                Err(Refusal::Late) => return Err(Refusal::Late),
                 Err(error) => {
-                    last_error = Some(reason(&error));
+                    last_error = Some(error.to_string());
                     self.failed.insert(id);
                 }
             }
@@ -205,11 +186,11 @@ impl Watched<'_> {
     /// Takes from the settings of a container what stands in its image: whoever made the image is not the operator, and must not choose
     /// which secret is sent where. An engine that cannot tell now (an error) is to be asked again; not so one that has the image no more (404),
     /// nor a proxy that keeps images to itself (403).
-    async fn settle(&self, container: &mut Container, image: &str) -> Result<(), Error> {
+    async fn settle(&self, container: &mut Container, image: &str) -> Result<(), Refusal> {
         if container.settings.is_empty() {
             return Ok(());
         }
-        let error = match ask(self.docker.inspect_image(image)).await {
+        let error = match ask::<Image>(self.address, &format!("/images/{image}/json")).await {
             Ok(answer) => {
                 let of_image = answer.config.and_then(|config| config.labels).unwrap_or_default();
                 container.settings.retain(|key, value| of_image.get(key) != Some(value));
@@ -222,46 +203,17 @@ impl Watched<'_> {
         if let Some(known) = self.directory.get(&container.id) {
             container.settings.clone_from(&known.settings);
         } else {
-            let (name, reason) = (&container.name, reason(&error));
+            let (name, reason) = (&container.name, error.to_string());
             tracing::warn!(container = %name, reason, "labels {LABELS}* are not used: the engine does not tell which are the image's own");
         }
         match error {
-            Error::DockerResponseServerError { status_code: 403 | 404, .. } => Ok(()),
+            Refusal::Status(403 | 404) => Ok(()),
             error => Err(error),
         }
     }
 }
 
-/// An answer in time. The client's own limit covers only the head of an answer.
-async fn ask<T>(question: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    timeout(PATIENCE, question).await.unwrap_or(Err(Error::RequestTimeoutError))
-}
-
 /// The engine writes names with a slash before them.
 pub(super) fn plain(name: &str) -> &str {
     name.strip_prefix('/').unwrap_or(name)
-}
-
-/// Why a question failed, in words that are the same each time.
-fn reason(error: &Error) -> String {
-    match error {
-        Error::SocketNotFoundError(path) => return format!("no socket at {path}"),
-        Error::RequestTimeoutError => return format!("no answer within {} s", PATIENCE.as_secs()),
-        Error::DockerResponseServerError { status_code, .. } => return format!("answered with status {status_code}"),
-        Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => return "answer not understood".to_owned(),
-        _ => {}
-    }
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = match error {
-        // It is passed off as its own cause's cause.
-        Error::IOError { err } => Some(err),
-        error => Some(error),
-    };
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            // What we or TLS found wrong is said in words; what the kernel says may hold numbers that change.
-            return if error.get_ref().is_some() { error.to_string() } else { error.kind().to_string() };
-        }
-        cause = error.source();
-    }
-    "connection failed".to_owned()
 }

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use bollard::models::{ContainerInspectResponse, HealthStatusEnum, NetworkSettings, PortBinding};
-
+use super::answer::{Binding, Inspection, NetworkSettings};
 use super::container::{Container, Environment, Health, LABELS, Network, Published};
 use super::docker::plain;
 use super::instant;
@@ -17,11 +16,11 @@ const MOST: usize = 64;
 const LONGEST: usize = 512;
 
 /// What we keep of an inspection. Of environment and command line that is two names; passwords only for `secrets`.
-pub(super) fn container(id: String, answer: ContainerInspectResponse, secrets: bool) -> Container {
+pub(super) fn container(id: String, answer: Inspection, secrets: bool) -> Container {
     let state = answer.state.unwrap_or_default();
     let config = answer.config.unwrap_or_default();
     let mode = answer.host_config.and_then(|config| config.network_mode).unwrap_or_default();
-    let labels: std::collections::BTreeMap<_, _> = config.labels.unwrap_or_default().into_iter().collect();
+    let labels = config.labels.unwrap_or_default();
     let settings = labels.iter().filter(|(key, _)| key.starts_with(LABELS)).map(|(key, value)| (key.clone(), value.clone()));
     let mut container = Container {
         id,
@@ -32,9 +31,9 @@ pub(super) fn container(id: String, answer: ContainerInspectResponse, secrets: b
         pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0),
         created: answer.created.as_deref().and_then(instant::seconds),
         started: state.started_at.as_deref().and_then(instant::seconds),
-        health: Some(match state.health.and_then(|health| health.status) {
+        health: Some(match state.health.and_then(|health| health.status).as_deref() {
             None => Health::Unchecked,
-            Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
+            Some("healthy") => Health::Healthy,
             Some(_) => Health::Unhealthy,
         }),
         network: match mode.strip_prefix("container:") {
@@ -42,7 +41,7 @@ pub(super) fn container(id: String, answer: ContainerInspectResponse, secrets: b
             None if mode == "host" => Network::Host,
             None => Network::Own,
         },
-        exposed: ports(config.exposed_ports.unwrap_or_default().iter()),
+        exposed: ports(config.exposed_ports.unwrap_or_default().keys()),
         environment: environment(&config.env.unwrap_or_default(), &config.cmd.unwrap_or_default(), secrets),
         ..Container::default()
     };
@@ -57,7 +56,7 @@ fn network(container: &mut Container, settings: NetworkSettings) {
     let mut networks: Vec<_> = settings.networks.unwrap_or_default().into_iter().take(MOST).collect();
     networks.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     for (_, endpoint) in networks {
-        let addresses = [endpoint.ip_address, endpoint.global_ipv6_address];
+        let addresses = [endpoint.address, endpoint.address_v6];
         container.addresses.extend(addresses.into_iter().flatten().filter_map(|text| text.parse::<IpAddr>().ok()));
         container.aliases.extend(endpoint.aliases.unwrap_or_default().into_iter().chain(endpoint.dns_names.unwrap_or_default()));
     }
@@ -82,7 +81,7 @@ fn ports<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<u16> {
 }
 
 /// `"5432/tcp": [{"HostIp": "0.0.0.0", "HostPort": "15432"}]`
-fn published(map: HashMap<String, Option<Vec<PortBinding>>>) -> Vec<Published> {
+fn published(map: HashMap<String, Option<Vec<Binding>>>) -> Vec<Published> {
     let mut all = Vec::new();
     for (inside, bindings) in map {
         let Some(inside) = port(&inside) else { continue };

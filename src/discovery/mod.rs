@@ -5,6 +5,7 @@
 //! A part [follows](Found::follow) the wishes of its kind: it tries to reach each server, and makes a target of it once that works or if the
 //! operator asked for it. What was found and what is missing is told on the page ([`told`]).
 
+mod answer;
 mod container;
 mod directory;
 mod docker;

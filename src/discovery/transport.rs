@@ -1,119 +1,211 @@
 //! The way to the engine: a connection for each question, and only for questions that change nothing.
 //!
 //! Whoever may write to the engine's socket is root on the host. So nothing leaves here but GET, and that only for the paths of
-//! [`is_asked`]: a proxy in front of the socket that lets these pass is enough.
+//! [`is_asked`]: a proxy in front of the socket that lets these pass is enough. Every answer has a time limit and a length.
 
+use std::future::poll_fn;
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use bollard::errors::Error;
-use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
-use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderValue};
-use hyper::http::uri::PathAndQuery;
-use hyper::{Method, Response, Uri};
+use hyper::body::{Body, Incoming};
+use hyper::header::HOST;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 
 use super::engine::Address;
 use crate::tls;
 
-/// What one answer may bring: the list of 10,000 containers has a tenth of it. A stream of events that has grown so long is
-/// opened anew.
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What one answer may bring: the list of 10,000 containers has a tenth of it.
 const LONGEST: usize = 64 * 1024 * 1024;
+/// What one event may bring: all labels of a container.
+const LONGEST_LINE: usize = 1024 * 1024;
 
-/// A client for the engine at `address`; nothing is sent yet.
-pub(super) fn client(address: &Address, timeout: u64) -> Result<Docker, Error> {
-    let address = address.clone();
-    let transport = move |request: BollardRequest| {
-        let address = address.clone();
-        async move { send(&address, request).await }
-    };
-    Docker::connect_with_custom_transport(transport, Some("http://engine"), timeout, API_DEFAULT_VERSION)
+/// Why a question has no answer, in words that are the same each time.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// Nothing was ever there, or no more.
+    #[error("no socket at {}", .0.display())]
+    NoSocket(PathBuf),
+    /// It hangs.
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    Late,
+    /// It does not want to, with this status of HTTP.
+    #[error("answered with status {0}")]
+    Status(u16),
+    /// What it said is not what was asked for.
+    #[error("answer not understood")]
+    Nonsense,
+    /// Longer than any answer should be.
+    #[error("the answer is longer than {} MiB", LONGEST >> 20)]
+    TooLong,
+    /// It ended what has no end.
+    #[error("the stream of events ended")]
+    Ended,
+    /// A question that changes something, or one that was never meant.
+    #[error("{0} is never asked of an engine")]
+    Forbidden(String),
+    /// Anything else that befell the connection.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Refusal {
+    /// What we or TLS found wrong is said in words; what the kernel says may hold numbers that change.
+    fn of(error: &io::Error) -> Self {
+        Refusal::Broken(if error.get_ref().is_some() { error.to_string() } else { error.kind().to_string() })
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Refusal::of(&error)
+    }
+}
+
+impl From<hyper::Error> for Refusal {
+    fn from(error: hyper::Error) -> Self {
+        if error.is_parse() {
+            return Refusal::Nonsense;
+        }
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return Refusal::of(error);
+            }
+            cause = error.source();
+        }
+        Refusal::Broken("connection failed".to_owned())
+    }
+}
+
+/// The answer to one question, such as `/containers/json`.
+pub(super) async fn ask<T: DeserializeOwned>(address: &Address, question: &str) -> Result<T, Refusal> {
+    let answer = in_time(async {
+        let mut body = get(address, question).await?.into_body();
+        let mut answer = Vec::new();
+        while let Some(bytes) = next(&mut body).await? {
+            if answer.len() + bytes.len() > LONGEST {
+                return Err(Refusal::TooLong);
+            }
+            answer.extend_from_slice(&bytes);
+        }
+        Ok(answer)
+    });
+    serde_json::from_slice(&answer.await?).map_err(|_| Refusal::Nonsense)
+}
+
+/// Whether the engine is still there; what it answers says nothing more.
+pub(super) async fn ping(address: &Address) -> Result<(), Refusal> {
+    in_time(get(address, "/_ping")).await.map(drop)
+}
+
+/// An answer that goes on for ever, line by line.
+pub(super) struct Lines {
+    body: Incoming,
+    /// What has come of the lines that were not taken yet.
+    buffer: Vec<u8>,
+}
+
+/// The lines of the answer to `/events`.
+pub(super) async fn lines(address: &Address, question: &str) -> Result<Lines, Refusal> {
+    let answer = in_time(get(address, question)).await?;
+    Ok(Lines { body: answer.into_body(), buffer: Vec::new() })
+}
+
+impl Lines {
+    /// The next line, however long it takes. Nothing is lost where the wait is given up.
+    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<T, Refusal> {
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                return serde_json::from_slice(&line).map_err(|_| Refusal::Nonsense);
+            }
+            if self.buffer.len() > LONGEST_LINE {
+                return Err(Refusal::Nonsense);
+            }
+            let bytes = next(&mut self.body).await?.ok_or(Refusal::Ended)?;
+            self.buffer.extend_from_slice(&bytes);
+        }
+    }
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    timeout(PATIENCE, answer).await.unwrap_or(Err(Refusal::Late))
+}
+
+/// The next piece of an answer; `None` at its end.
+async fn next(body: &mut Incoming) -> Result<Option<bytes::Bytes>, Refusal> {
+    loop {
+        match poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+            None => return Ok(None),
+            Some(frame) => match frame?.into_data() {
+                Ok(bytes) => return Ok(Some(bytes)),
+                Err(_trailers) => {}
+            },
+        }
+    }
 }
 
 /// Sends one question on a connection of its own, if it is one of ours.
-async fn send(address: &Address, request: BollardRequest) -> Result<Response<Incoming>, Error> {
-    if request.method() != Method::GET || !is_asked(request.uri().path()) {
-        let refused = format!("{} {} is never asked of an engine", request.method(), request.uri().path());
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, refused).into());
+///
+/// There is no version in the path, so that every engine answers in its own: Docker 29 refuses what is older than 1.44, engines before
+/// Docker 25 what is newer. We read only what all of them tell.
+async fn get(address: &Address, question: &str) -> Result<Response<Incoming>, Refusal> {
+    if !is_asked(question.split('?').next().unwrap_or_default()) {
+        return Err(Refusal::Forbidden(question.to_owned()));
     }
-    match address {
+    let answer = match address {
         Address::Unix(path) => match UnixStream::connect(path).await {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::SocketNotFoundError(path.display().to_string())),
-            stream => exchange(stream?, "localhost", request).await,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Refusal::NoSocket(path.clone())),
+            stream => exchange(stream?, "localhost", question).await,
         },
         Address::Tcp { host, port, tls } => {
             let (stream, name) = (TcpStream::connect((host.as_str(), *port)).await?, format!("{host}:{port}"));
             match tls {
-                None => exchange(stream, &name, request).await,
-                Some(tls) => exchange(tls::greet(stream, host, tls).await.map_err(io::Error::other)?, &name, request).await,
+                None => exchange(stream, &name, question).await,
+                Some(tls) => exchange(tls::greet(stream, host, tls).await.map_err(Refusal::Broken)?, &name, question).await,
             }
         }
+    };
+    match answer? {
+        answer if answer.status().is_success() => Ok(answer),
+        answer => Err(Refusal::Status(answer.status().as_u16())),
     }
 }
 
 /// Whether the agent ever asks for this path.
 fn is_asked(path: &str) -> bool {
-    let one = |rest: &str| rest.split_once('/').is_some_and(|(id, rest)| !id.is_empty() && rest == "json");
+    let one = |rest: &str| rest.split_once('/').is_some_and(|(id, rest)| !matches!(id, "" | "." | "..") && rest == "json");
     matches!(path, "/_ping" | "/version" | "/events" | "/containers/json")
         || ["/containers/", "/images/"].into_iter().any(|kind| path.strip_prefix(kind).is_some_and(one))
 }
 
-async fn exchange<S>(stream: S, host: &str, request: BollardRequest) -> Result<Response<Incoming>, Error>
+async fn exchange<S>(stream: S, host: &str, question: &str) -> Result<Response<Incoming>, Refusal>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let stream = Bounded { stream, left: LONGEST };
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // It ends with the answer, or when the answer is dropped; what went wrong the answer says as well.
     tokio::spawn(async move { _ = connection.await });
-    let (mut parts, body) = request.into_parts();
-    // An engine wants the path alone, as from anyone who does not take it for a proxy.
-    parts.uri = Uri::from(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
-    parts.headers.insert(HOST, HeaderValue::from_str(host).map_err(hyper::http::Error::from)?);
-    Ok(sender.send_request(BollardRequest::from_parts(parts, body)).await?)
-}
-
-/// A stream that ends with an error where an answer is longer than any should be.
-struct Bounded<S> {
-    stream: S,
-    left: usize,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let fresh = buf.filled().len().saturating_sub(before);
-        self.left = match self.left.checked_sub(fresh) {
-            Some(left) => left,
-            None => return Poll::Ready(Err(io::Error::new(io::ErrorKind::FileTooLarge, "the answer is longer than 64 MiB"))),
-        };
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
+    let request = Request::get(question).header(HOST, host).body(String::new());
+    // An id or a host that no URL can hold.
+    Ok(sender.send_request(request.map_err(|_| Refusal::Nonsense)?).await?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bollard::query_parameters::{KillContainerOptions, ListImagesOptions};
 
     #[test]
     fn only_what_we_read_is_asked_for() {
@@ -126,6 +218,7 @@ mod tests {
             "/containers/0af3/logs",
             "/containers/0af3/export",
             "/containers//json",
+            "/containers/../json",
             "/containers/a/b/json",
             "/images/json",
             "/secrets",
@@ -139,14 +232,11 @@ mod tests {
     #[tokio::test]
     async fn nothing_else_leaves_the_client() {
         // Nobody listens here: what was let through would find no socket.
-        let docker = client(&Address::Unix("/nonexistent/docker.sock".into()), 5).unwrap();
-        assert!(matches!(docker.version().await, Err(Error::SocketNotFoundError(_))));
-        let refused = [
-            docker.kill_container("0af3", None::<KillContainerOptions>).await.unwrap_err(),
-            docker.list_images(None::<ListImagesOptions>).await.unwrap_err(),
-        ];
-        for error in refused {
-            assert!(error.to_string().contains("is never asked of an engine"), "{error}");
+        let address = Address::Unix("/nonexistent/docker.sock".into());
+        let refused = async |question| ask::<serde_json::Value>(&address, question).await.unwrap_err().to_string();
+        assert_eq!(refused("/version").await, "no socket at /nonexistent/docker.sock");
+        for question in ["/containers/0af3/kill?signal=9", "/images/json"] {
+            assert_eq!(refused(question).await, format!("{question} is never asked of an engine"));
         }
     }
 }

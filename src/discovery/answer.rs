@@ -1,0 +1,132 @@
+//! What is read of the engine's answers. All else is passed over, and what is missing or null stays empty.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Deserialize;
+
+/// `/version`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Version {
+    pub(super) version: Option<String>,
+}
+
+/// One of `/containers/json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Summary {
+    pub(super) id: Option<String>,
+    pub(super) names: Option<Vec<String>>,
+}
+
+/// One line of `/events`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Event {
+    pub(super) action: Option<String>,
+    pub(super) actor: Option<Actor>,
+}
+
+/// Whom an event befell.
+#[derive(Debug, Deserialize)]
+pub(super) struct Actor {
+    #[serde(rename = "ID")]
+    pub(super) id: Option<String>,
+    #[serde(rename = "Attributes")]
+    pub(super) attributes: Option<HashMap<String, String>>,
+}
+
+/// `/images/<id>/json`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Image {
+    pub(super) config: Option<ImageConfig>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ImageConfig {
+    pub(super) labels: Option<HashMap<String, String>>,
+}
+
+/// `/containers/<id>/json`
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Inspection {
+    pub(super) name: Option<String>,
+    /// The image's id, or its name.
+    pub(super) image: Option<String>,
+    pub(super) created: Option<String>,
+    pub(super) state: Option<State>,
+    pub(super) config: Option<Config>,
+    pub(super) host_config: Option<HostConfig>,
+    pub(super) mounts: Option<Vec<Mount>>,
+    pub(super) network_settings: Option<NetworkSettings>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct State {
+    pub(super) pid: Option<i64>,
+    pub(super) started_at: Option<String>,
+    pub(super) health: Option<Health>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Health {
+    /// `none`, `starting`, `healthy`, `unhealthy`; nothing from an engine that was never told to check.
+    pub(super) status: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Config {
+    pub(super) image: Option<String>,
+    pub(super) labels: Option<BTreeMap<String, String>>,
+    pub(super) env: Option<Vec<String>>,
+    pub(super) cmd: Option<Vec<String>>,
+    /// `{"5432/tcp": {}}`
+    pub(super) exposed_ports: Option<HashMap<String, serde::de::IgnoredAny>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct HostConfig {
+    pub(super) network_mode: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Mount {
+    pub(super) source: Option<String>,
+    pub(super) destination: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct NetworkSettings {
+    pub(super) networks: Option<HashMap<String, Endpoint>>,
+    /// `{"5432/tcp": [{"HostIp": "0.0.0.0", "HostPort": "15432"}]}`
+    pub(super) ports: Option<HashMap<String, Option<Vec<Binding>>>>,
+}
+
+/// A network that a container is in.
+#[derive(Debug, Deserialize)]
+pub(super) struct Endpoint {
+    #[serde(rename = "IPAddress")]
+    pub(super) address: Option<String>,
+    #[serde(rename = "GlobalIPv6Address")]
+    pub(super) address_v6: Option<String>,
+    #[serde(rename = "Aliases")]
+    pub(super) aliases: Option<Vec<String>>,
+    #[serde(rename = "DNSNames")]
+    pub(super) dns_names: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Binding {
+    pub(super) host_ip: Option<String>,
+    pub(super) host_port: Option<String>,
+}
