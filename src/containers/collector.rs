@@ -178,7 +178,7 @@ fn emit_times(cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
         if let Some(health) = entity.container.as_ref().and_then(|container| container.health) {
             let state = match health {
                 Health::Healthy => 1,
-                Health::Unhealthy => 0,
+                Health::Starting | Health::Unhealthy => 0,
                 Health::Unchecked => -1,
             };
             rows.add_to(&entity.labels, [], state);

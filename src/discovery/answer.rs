@@ -17,6 +17,9 @@ pub(super) struct Version {
 pub(super) struct Summary {
     pub(super) id: Option<String>,
     pub(super) names: Option<Vec<String>>,
+    pub(super) state: Option<String>,
+    /// In seconds since 1970.
+    pub(super) created: Option<i64>,
 }
 
 /// One line of `/events`.
@@ -58,6 +61,11 @@ pub(super) struct Inspection {
     pub(super) image: Option<String>,
     pub(super) created: Option<String>,
     pub(super) state: Option<State>,
+    pub(super) restart_count: Option<i64>,
+    pub(super) log_path: Option<String>,
+    /// The name of what keeps its files.
+    pub(super) driver: Option<String>,
+    pub(super) graph_driver: Option<Graph>,
     pub(super) config: Option<Config>,
     pub(super) host_config: Option<HostConfig>,
     pub(super) mounts: Option<Vec<Mount>>,
@@ -67,8 +75,13 @@ pub(super) struct Inspection {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct State {
+    pub(super) status: Option<String>,
     pub(super) pid: Option<i64>,
+    pub(super) exit_code: Option<i64>,
+    #[serde(rename = "OOMKilled")]
+    pub(super) oom_killed: Option<bool>,
     pub(super) started_at: Option<String>,
+    pub(super) finished_at: Option<String>,
     pub(super) health: Option<Health>,
 }
 
@@ -77,11 +90,26 @@ pub(super) struct State {
 pub(super) struct Health {
     /// `none`, `starting`, `healthy`, `unhealthy`; nothing from an engine that was never told to check.
     pub(super) status: Option<String>,
+    pub(super) failing_streak: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct HealthCheck {
+    pub(super) test: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Graph {
+    pub(super) name: Option<String>,
+    pub(super) data: Option<HashMap<String, String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Config {
+    pub(super) healthcheck: Option<HealthCheck>,
     pub(super) image: Option<String>,
     pub(super) labels: Option<BTreeMap<String, String>>,
     pub(super) env: Option<Vec<String>>,
@@ -90,15 +118,42 @@ pub(super) struct Config {
     pub(super) exposed_ports: Option<HashMap<String, serde::de::IgnoredAny>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct HostConfig {
     pub(super) network_mode: Option<String>,
+    pub(super) restart_policy: Option<RestartPolicy>,
+    pub(super) privileged: Option<bool>,
+    pub(super) memory: Option<i64>,
+    pub(super) memory_reservation: Option<i64>,
+    pub(super) memory_swap: Option<i64>,
+    pub(super) nano_cpus: Option<i64>,
+    pub(super) cpu_quota: Option<i64>,
+    pub(super) cpu_period: Option<i64>,
+    pub(super) cpu_shares: Option<i64>,
+    pub(super) pids_limit: Option<i64>,
+    pub(super) log_config: Option<LogConfig>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct RestartPolicy {
+    pub(super) name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct LogConfig {
+    #[serde(rename = "Type")]
+    pub(super) kind: Option<String>,
+    #[serde(rename = "Config")]
+    pub(super) config: Option<HashMap<String, String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Mount {
+    /// Of a volume.
+    pub(super) name: Option<String>,
     pub(super) source: Option<String>,
     pub(super) destination: Option<String>,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::facts::{Health, Limits, Log, State, Storage};
 use crate::settings::Secret;
 
 /// What our own labels begin with.
@@ -17,6 +18,8 @@ pub struct Container {
     pub name: String,
     /// As the user wrote it when the container was made.
     pub image: String,
+    /// The image itself: `sha256:` and 64 hexadecimal digits; empty where the engine does not tell.
+    pub image_id: String,
     /// All labels, whether or not they are shown.
     pub labels: BTreeMap<String, String>,
     /// Those of them that begin with [`LABELS`] and do not come with the image.
@@ -27,8 +30,32 @@ pub struct Container {
     pub created: Option<i64>,
     /// When it was started last, in seconds since 1970.
     pub started: Option<i64>,
+    /// When it ended last, in seconds since 1970.
+    pub finished: Option<i64>,
+    /// What it is doing; `None` where the engine does not tell.
+    pub state: Option<State>,
+    /// How it ended last, if it ever did.
+    pub exit_code: Option<i64>,
+    /// Whether a process of it was killed for want of memory in its last run.
+    pub oom_killed: bool,
+    /// How often its restart policy started it again.
+    pub restart_count: Option<u64>,
+    /// `no`, `always`, `unless-stopped`, `on-failure`; empty where the engine does not tell.
+    pub restart_policy: String,
     /// What its health check says.
     pub health: Option<Health>,
+    /// How many checks failed since the last one that was passed.
+    pub failing_streak: u64,
+    /// Whether it has a health check, be it one that has never run.
+    pub health_check: bool,
+    /// Whether it has all rights on the host.
+    pub privileged: bool,
+    /// What it may use.
+    pub limits: Limits,
+    /// Where its output goes.
+    pub log: Log,
+    /// Where its files are.
+    pub storage: Storage,
     /// Whose network it lives in.
     pub network: Network,
     /// Its addresses, in the order of its networks' names.
@@ -41,6 +68,8 @@ pub struct Container {
     pub published: Vec<Published>,
     /// Folders of the host, by where they are mounted.
     pub mounts: Vec<(String, String)>,
+    /// Names of the volumes among them.
+    pub volumes: Vec<String>,
     /// The little that is read of its environment.
     pub environment: Environment,
 }
@@ -86,15 +115,4 @@ pub struct Environment {
     pub postgres_password: Option<Secret>,
     /// `REDIS_PASSWORD` or the word behind `--requirepass`, with `--discovery.environment` alone.
     pub redis_password: Option<Secret>,
-}
-
-/// A container's state of health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// There is no health check.
-    Unchecked,
-    /// The last check was passed.
-    Healthy,
-    /// Checks failed, or none has been passed yet.
-    Unhealthy,
 }

@@ -43,7 +43,7 @@ impl Directory {
         self.read().containers.get(id).cloned()
     }
 
-    /// All containers that run, and databases that ran while we looked and are not removed yet.
+    /// All containers that run, and the latest of those that do not and are not removed yet.
     pub fn all(&self) -> Vec<Arc<Container>> {
         self.read().containers.values().cloned().collect()
     }

@@ -15,6 +15,7 @@ use super::answer::{Event, Image, Inspection, Summary, Version};
 use super::container::{Container, LABELS};
 use super::directory::Directory;
 use super::engine::Address;
+use super::facts::State;
 use super::transport::{self, Refusal, ask};
 use super::{inspection, kind};
 
@@ -24,12 +25,25 @@ const PING: Duration = Duration::from_secs(10);
 const PINGS_TO_A_LIST: u32 = 6;
 /// Questions under way at once.
 const AT_ONCE: usize = 4;
-/// The most databases that are kept after they ended.
-const MOST_STOPPED: usize = 64;
+/// The most containers that are kept of those that do not run.
+const MOST_STOPPED: usize = 500;
 /// Pauses between attempts to reach an engine.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
 /// The events that change what we tell of a container. Those of health checks and `exec` are not even sent to us.
-const EVENTS: [&str; 8] = ["start", "die", "rename", "update", "health_status", "destroy", "connect", "disconnect"];
+const EVENTS: [&str; 12] = [
+    "create",
+    "start",
+    "die",
+    "oom",
+    "pause",
+    "unpause",
+    "rename",
+    "update",
+    "health_status",
+    "destroy",
+    "connect",
+    "disconnect",
+];
 
 /// Keeps `directory` up to date with the engine at `address`, for ever. Passwords in the containers' settings are kept only for `secrets`.
 pub(super) async fn watch(address: Address, directory: Directory, secrets: bool) {
@@ -91,33 +105,28 @@ struct Watched<'a> {
 }
 
 impl Watched<'_> {
-    /// Lists what runs, and inspects what is new or renamed, at the start all of it; and databases that run no more, to see whether they are
-    /// still there. Forgets the rest.
+    /// Lists what there is, and inspects what is new, renamed or in another state, at the start all of it. Forgets the rest.
     async fn list(&mut self, all: bool) -> Result<(), Refusal> {
-        let listed = ask::<Vec<Summary>>(self.address, "/containers/json").await?;
-        let mut ids = HashSet::new();
-        let mut wanted = Vec::new();
+        let listed = ask::<Vec<Summary>>(self.address, "/containers/json?all=true").await?;
+        let mut found = Vec::with_capacity(listed.len());
         for summary in listed {
             let Some(id) = summary.id else { continue };
-            let same = self.directory.get(&id).is_some_and(|known| {
-                known.pid.is_some() && summary.names.is_some_and(|names| names.iter().any(|name| plain(name) == known.name))
+            let state = summary.state.as_deref().and_then(State::of);
+            let known = self.directory.get(&id);
+            let same = known.as_ref().is_some_and(|known| {
+                known.state == state && summary.names.is_some_and(|names| names.iter().any(|name| plain(name) == known.name))
             });
-            if all || !same {
-                wanted.push(id.clone());
-            }
-            ids.insert(id);
+            let is_database = known.is_some_and(|known| kind::is_any(&known));
+            found.push((state.is_some_and(State::is_alive), is_database, summary.created, id, all || !same));
         }
-        let mut stopped: Vec<_> = self.directory.all();
-        stopped.retain(|known| !ids.contains(&known.id) && kind::is_any(known));
-        // The latest: whoever runs jobs in such images may leave thousands behind.
-        stopped.sort_unstable_by_key(|known| std::cmp::Reverse(known.started));
-        stopped.truncate(MOST_STOPPED);
-        for known in stopped {
-            wanted.push(known.id.clone());
-            ids.insert(known.id.clone());
-        }
+        // Of those that do not run the latest: whoever runs jobs may leave thousands behind. Databases first: their absence is told.
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        let alive = found.iter().filter(|(alive, ..)| *alive).count();
+        found.truncate(alive.saturating_add(MOST_STOPPED));
+        let ids: HashSet<&str> = found.iter().map(|(_, _, _, id, _)| id.as_str()).collect();
         self.directory.retain(|id| ids.contains(id));
-        self.failed.retain(|id| ids.contains(id));
+        self.failed.retain(|id| ids.contains(id.as_str()));
+        let wanted = found.into_iter().filter_map(|(_, _, _, id, wanted)| wanted.then_some(id)).collect();
         self.inspect(wanted).await
     }
 

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::answer::{Binding, Inspection, NetworkSettings};
-use super::container::{Container, Environment, Health, LABELS, Network, Published};
+use super::answer::{Binding, Graph, HealthCheck, HostConfig, Inspection, LogConfig, NetworkSettings};
+use super::container::{Container, Environment, LABELS, Network, Published};
 use super::docker::plain;
+use super::facts::{Health, Limits, Log, State, Storage};
 use super::instant;
 use crate::settings::Secret;
 
@@ -19,23 +20,33 @@ const LONGEST: usize = 512;
 pub(super) fn container(id: String, answer: Inspection, secrets: bool) -> Container {
     let state = answer.state.unwrap_or_default();
     let config = answer.config.unwrap_or_default();
-    let mode = answer.host_config.and_then(|config| config.network_mode).unwrap_or_default();
+    let host = answer.host_config.unwrap_or_default();
+    let mode = host.network_mode.clone().unwrap_or_default();
     let labels = config.labels.unwrap_or_default();
     let settings = labels.iter().filter(|(key, _)| key.starts_with(LABELS)).map(|(key, value)| (key.clone(), value.clone()));
     let mut container = Container {
         id,
         name: plain(&answer.name.unwrap_or_default()).to_owned(),
         image: config.image.unwrap_or_default(),
+        image_id: answer.image.unwrap_or_default(),
         settings: settings.take(MOST).collect(),
         labels,
         pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0),
         created: answer.created.as_deref().and_then(instant::seconds),
         started: state.started_at.as_deref().and_then(instant::seconds),
-        health: Some(match state.health.and_then(|health| health.status).as_deref() {
-            None => Health::Unchecked,
-            Some("healthy") => Health::Healthy,
-            Some(_) => Health::Unhealthy,
+        finished: state.finished_at.as_deref().and_then(instant::seconds),
+        state: state.status.as_deref().and_then(State::of),
+        exit_code: state.exit_code,
+        oom_killed: state.oom_killed.unwrap_or_default(),
+        restart_count: answer.restart_count.and_then(|count| u64::try_from(count).ok()),
+        // An engine that was told none writes an empty word, and does not restart.
+        restart_policy: host.restart_policy.as_ref().map_or_else(String::new, |policy| {
+            policy.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| "no".to_owned())
         }),
+        health: Some(Health::Unchecked),
+        health_check: config.healthcheck.is_some_and(checks),
+        privileged: host.privileged.unwrap_or_default(),
+        limits: limits(&host),
         network: match mode.strip_prefix("container:") {
             Some(other) => Network::Of(other.to_owned()),
             None if mode == "host" => Network::Host,
@@ -45,11 +56,70 @@ pub(super) fn container(id: String, answer: Inspection, secrets: bool) -> Contai
         environment: environment(&config.env.unwrap_or_default(), &config.cmd.unwrap_or_default(), secrets),
         ..Container::default()
     };
-    let mounts = answer.mounts.unwrap_or_default().into_iter();
+    if let Some(health) = state.health {
+        container.health = health.status.as_deref().and_then(Health::of).or(container.health);
+        container.failing_streak = health.failing_streak.and_then(|streak| u64::try_from(streak).ok()).unwrap_or(0);
+    }
+    // Of a container that never ended, engines say 0.
+    container.exit_code = container.exit_code.filter(|_| container.finished.is_some());
+    container.log = log(host.log_config.unwrap_or_default(), answer.log_path);
+    container.storage = storage(answer.driver, answer.graph_driver);
+    let mounts = answer.mounts.unwrap_or_default();
+    let volumes = mounts.iter().filter_map(|mount| mount.name.clone()).filter(|name| !name.is_empty());
+    container.volumes = volumes.take(MOST).collect();
+    container.volumes.sort_unstable();
+    let mounts = mounts.into_iter();
     container.mounts = mounts.filter_map(|mount| mount.destination.zip(mount.source)).take(MOST).collect();
     container.mounts.sort_unstable();
     network(&mut container, answer.network_settings.unwrap_or_default());
     container
+}
+
+/// `["CMD-SHELL", "curl -f http://localhost"]`; `["NONE"]` switches an image's own check off.
+fn checks(check: HealthCheck) -> bool {
+    check.test.is_some_and(|test| test.first().is_some_and(|word| word != "NONE"))
+}
+
+/// Docker writes 0 for "not set", and -1 for "no limit" where 0 would mean something.
+fn limits(host: &HostConfig) -> Limits {
+    let positive = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).filter(|value| *value != 0);
+    // Microseconds; a quota without a period is one of the kernel's usual 100 ms.
+    let quota = || {
+        let (quota, period) = (positive(host.cpu_quota)?, positive(host.cpu_period).unwrap_or(100_000));
+        quota.checked_mul(1_000_000_000)?.checked_div(period)
+    };
+    Limits {
+        memory: positive(host.memory),
+        memory_reservation: positive(host.memory_reservation),
+        memory_swap: host.memory_swap.filter(|bytes| *bytes != 0),
+        nano_cpus: positive(host.nano_cpus).or_else(quota),
+        cpu_shares: positive(host.cpu_shares),
+        pids: positive(host.pids_limit),
+    }
+}
+
+/// `{"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}`
+fn log(config: LogConfig, path: Option<String>) -> Log {
+    let options = config.config.unwrap_or_default();
+    let option = |name| options.get(name).filter(|text| text.len() <= LONGEST).cloned().unwrap_or_default();
+    Log {
+        driver: config.kind.unwrap_or_default(),
+        max_size: option("max-size"),
+        max_file: option("max-file"),
+        path: path.unwrap_or_default(),
+    }
+}
+
+/// `{"Name": "overlay2", "Data": {"UpperDir": "/var/lib/docker/overlay2/0af3/diff"}}`; with containerd's image store there is a name alone.
+fn storage(driver: Option<String>, graph: Option<Graph>) -> Storage {
+    let mut storage = Storage { driver: driver.unwrap_or_default(), upper: None };
+    if let Some(graph) = graph {
+        storage.upper = graph.data.and_then(|mut data| data.remove("UpperDir")).filter(|path| path.starts_with('/'));
+        if storage.driver.is_empty() {
+            storage.driver = graph.name.unwrap_or_default();
+        }
+    }
+    storage
 }
 
 fn network(container: &mut Container, settings: NetworkSettings) {
@@ -134,6 +204,48 @@ mod tests {
         "Mounts":[{"Type":"volume","Source":"/var/lib/docker/volumes/s/_data","Destination":"/run/x"}],
         "NetworkSettings":{"Ports":{"5432/tcp":[{"HostIp":"127.0.0.1","HostPort":"15432"},{"HostIp":"x","HostPort":"99999"}],"53/udp":null},
             "Networks":{"b":{"IPAddress":"172.18.0.2","Aliases":["db"],"GlobalIPv6Address":""},"a":{"IPAddress":"172.17.0.2","DNSNames":["db","x"]}}}}"#;
+
+    #[test]
+    fn facts_are_docker_s_own() {
+        let container = read(
+            r#"{"Image":"sha256:1","RestartCount":3,"Driver":"overlay2","LogPath":"/var/lib/docker/containers/a/a-json.log",
+            "State":{"Status":"exited","ExitCode":137,"OOMKilled":true,"StartedAt":"1970-01-01T00:00:01Z","FinishedAt":"1970-01-01T00:00:02Z",
+                "Health":{"Status":"starting","FailingStreak":2}},
+            "Config":{"Healthcheck":{"Test":["CMD","true"]}},
+            "HostConfig":{"Privileged":true,"RestartPolicy":{"Name":"on-failure","MaximumRetryCount":5},"Memory":64,"MemoryReservation":32,
+                "MemorySwap":-1,"CpuQuota":50000,"CpuPeriod":0,"PidsLimit":-1,"CpuShares":0,
+                "LogConfig":{"Type":"json-file","Config":{"max-size":"10m"}}},
+            "GraphDriver":{"Name":"overlay2","Data":{"UpperDir":"/var/lib/docker/overlay2/a/diff"}},
+            "Mounts":[{"Type":"volume","Name":"b","Source":"/b","Destination":"/x"},{"Type":"bind","Source":"/c","Destination":"/y"}]}"#,
+            false,
+        );
+        assert_eq!((container.state, container.exit_code, container.oom_killed), (Some(State::Exited), Some(137), true));
+        assert_eq!((container.started, container.finished, container.restart_count), (Some(1), Some(2), Some(3)));
+        assert_eq!((container.health, container.failing_streak, container.health_check), (Some(Health::Starting), 2, true));
+        assert_eq!((container.restart_policy.as_str(), container.privileged), ("on-failure", true));
+        let limits = Limits {
+            memory: Some(64),
+            memory_reservation: Some(32),
+            memory_swap: Some(-1),
+            nano_cpus: Some(500_000_000),
+            ..Limits::default()
+        };
+        assert_eq!(container.limits, limits);
+        let path = "/var/lib/docker/containers/a/a-json.log".to_owned();
+        assert_eq!(container.log, Log { driver: "json-file".into(), max_size: "10m".into(), max_file: String::new(), path });
+        assert_eq!(
+            container.storage,
+            Storage { driver: "overlay2".into(), upper: Some("/var/lib/docker/overlay2/a/diff".into()) }
+        );
+        assert_eq!((container.volumes, container.image_id), (vec!["b".to_owned()], "sha256:1".to_owned()));
+        let fresh = read(
+            r#"{"State":{"Status":"created","ExitCode":0,"FinishedAt":"0001-01-01T00:00:00Z"},"Config":{"Healthcheck":{"Test":["NONE"]}},
+            "HostConfig":{"RestartPolicy":{"Name":""}}}"#,
+            false,
+        );
+        assert_eq!((fresh.state, fresh.exit_code, fresh.health_check), (Some(State::Created), None, false));
+        assert_eq!(fresh.restart_policy, "no");
+    }
 
     #[test]
     fn no_more_is_kept_than_needed() {

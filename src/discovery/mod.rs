@@ -10,6 +10,7 @@ mod container;
 mod directory;
 mod docker;
 mod engine;
+mod facts;
 mod follow;
 mod inspection;
 mod instant;
@@ -21,8 +22,9 @@ mod told;
 mod transport;
 mod wish;
 
-pub use container::{Container, Environment, Health, Network, Published};
+pub use container::{Container, Environment, Network, Published};
 pub use directory::{Directory, Engine};
+pub use facts::{Health, Limits, Log, State, Storage};
 pub use follow::{Finder, Found};
 pub use kind::{Kind, POSTGRES, REDIS};
 pub use nameless::Nameless;
@@ -34,7 +36,7 @@ use std::sync::{Arc, OnceLock};
 use crate::exposition::Samples;
 use crate::settings::{Error, Flag, Settings};
 use crate::system::Tasks;
-use told::{State, Told};
+use told::Told;
 
 static SECRETS: Flag = Flag::text(
     "discovery.secrets",
@@ -81,7 +83,7 @@ impl Discovery {
 
     /// Tells of a server of `part` that was found on this host, outside of any container.
     pub fn meet_local(&self, part: &'static str, target: &str) {
-        self.told.set(part, target, State { how: "local", missing: None });
+        self.told.set(part, target, told::State { how: "local", missing: None });
     }
 
     /// Tells of it no longer.

@@ -112,7 +112,9 @@ impl Look {
         let lives = |(container, read): &(&Arc<Container>, Read)| {
             read.wish.running || !name::is_of_swarm(container) && !running.contains(&read.wish.name)
         };
-        let on: Vec<_> = on.into_iter().filter(lives).take(MOST).collect();
+        let mut on: Vec<_> = on.into_iter().filter(lives).collect();
+        on.sort_by_key(|(_, read)| !read.wish.running);
+        on.truncate(MOST);
         let names = on.iter().map(|(container, read)| (read.wish.name.clone(), container.as_ref())).collect();
         let mut names = name::distinct(names, &self.taken);
         let wishes = on.into_iter().filter_map(|(container, read)| {
