@@ -23,7 +23,7 @@ fn find<'a>(list: &'a Value, fields: &[(&str, &str)]) -> &'a Value {
 #[test]
 fn the_status_tells_what_the_last_scrape_knew() {
     let redis = Redis::start(&[]);
-    let args = ["--docker=", "--no-postgres", "--redis.addr", &redis.addr()];
+    let args = ["--containers.engines=none", "--no-postgres", "--redis.addr", &redis.addr()];
     let agent = Agent::start(&args, &[]);
 
     let before = status(&agent);
@@ -47,7 +47,7 @@ fn the_status_tells_what_the_last_scrape_knew() {
     let target = find(&after["targets"], &[("part", "redis")]);
     assert_eq!((&target["up"], target["found"].as_str()), (&Value::Bool(true), Some("settings")));
     assert_eq!(target["address"], redis.addr());
-    assert_eq!(after["containers"]["engine"], Value::Null, "none is asked");
+    assert_eq!(after["containers"]["engines"], Value::Array(Vec::new()), "none is asked");
     // What redis_audit_finding tells by name, in words.
     let finding = find(&after["findings"], &[("remedy", "set maxmemory, and maxmemory-policy for what then happens")]);
     assert_eq!((finding["severity"].as_str(), finding["part"].as_str()), (Some("warning"), Some("redis")));

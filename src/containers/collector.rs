@@ -13,7 +13,7 @@ use super::identity::container_id;
 use super::labels::Choice;
 use super::machine::{Machine, Meminfo};
 use super::network::{Interface, Network};
-use crate::discovery::{Container, Directory, Discovery, Engine, Health};
+use crate::discovery::{Container, Directory, Discovery, Engine, Health, Product};
 use crate::exposition::{Labels, Samples};
 use crate::scrape::Collector;
 use crate::system::{Fault, System};
@@ -96,8 +96,9 @@ impl Containers {
 
 impl Collector for Containers {
     fn collect(&mut self, system: &mut System, out: &mut Samples) -> Result<(), Fault> {
-        let engine = self.directory.as_ref().map(Directory::engine);
-        let memory = self.machine.collect(system, engine.as_ref().unwrap_or(&Engine::default()), out);
+        let engines = self.directory.as_ref().map_or_else(Vec::new, Directory::engines);
+        let docker = engines.iter().find(|engine| engine.product == Product::Docker).and_then(|engine| engine.version.as_deref());
+        let memory = self.machine.collect(system, docker.unwrap_or_default(), out);
         let refreshed = self.refresh(system);
         let count = self.cgroups.as_ref().map_or(0, |cgroups| cgroups.iter().count());
         out.family(&SCRAPE_ERROR).add([], count == 0);
@@ -106,9 +107,7 @@ impl Collector for Containers {
             complete_root(&mut root.stats, memory);
         }
         self.emit(out);
-        if let Some(engine) = &engine {
-            emit_engine(engine, out);
-        }
+        emit_engines(&engines, out);
         memory.and(refreshed)
     }
 }
@@ -238,9 +237,12 @@ fn emit_devices(cgroups: &[&Cgroup<Entity>], devices: &Devices, out: &mut Sample
     }
 }
 
-fn emit_engine(engine: &Engine, out: &mut Samples) {
-    out.family(&ENGINE_UP).add([("engine", "docker")], engine.up);
-    if let Some(reason) = &engine.last_error {
-        out.family(&ENGINE_ERROR).add([("engine", "docker"), ("reason", reason)], 1u8);
+fn emit_engines(engines: &[Engine], out: &mut Samples) {
+    for engine in engines {
+        let (address, name) = (("address", engine.address.as_str()), ("engine", engine.product.word()));
+        out.family(&ENGINE_UP).add([address, name], engine.up);
+        if let Some(reason) = &engine.last_error {
+            out.family(&ENGINE_ERROR).add([address, name, ("reason", reason)], 1u8);
+        }
     }
 }

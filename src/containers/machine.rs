@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::discovery::Engine;
 use crate::exposition::{Family, Labels, Samples};
 use crate::system::text::{lines, number, pair, utf8};
 use crate::system::{Fault, System};
@@ -54,15 +53,15 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Reads /proc/meminfo and writes `machine_*`.
-    pub(super) fn collect(&mut self, system: &mut System, engine: &Engine, out: &mut Samples) -> Result<Meminfo, Fault> {
+    /// Reads /proc/meminfo and writes `machine_*`; `docker` is Docker's version.
+    pub(super) fn collect(&mut self, system: &mut System, docker: &str, out: &mut Samples) -> Result<Meminfo, Fault> {
         let memory = system.proc("meminfo").and_then(|text| meminfo(text).ok_or_else(|| Fault::parse("/proc/meminfo", text)));
         out.family(&SCRAPE_ERROR).add([], memory.is_err());
         if self.hardware.as_ref().is_none_or(|(read, _)| read.elapsed() > STATIC_FOR) {
             self.hardware = Some((Instant::now(), Hardware::read(system)));
         }
         if let (Some((_, hardware)), Ok(memory)) = (&self.hardware, &memory) {
-            hardware.emit(memory, engine, out);
+            hardware.emit(memory, docker, out);
         }
         memory
     }
@@ -89,7 +88,7 @@ impl Hardware {
         hardware
     }
 
-    fn emit(&self, memory: &Meminfo, engine: &Engine, out: &mut Samples) {
+    fn emit(&self, memory: &Meminfo, docker: &str, out: &mut Samples) {
         let counts = [(&CORES, self.threads), (&PHYSICAL, self.cores), (&SOCKETS, self.sockets)];
         for (family, count) in counts.into_iter().filter(|(_, count)| *count != 0) {
             out.family(family).add_to(&self.labels, [], count);
@@ -102,7 +101,6 @@ impl Hardware {
         for (kind, (_, bytes)) in &self.dimms {
             out.family(&DIMM_BYTES).add_to(&self.labels, [("type", kind)], *bytes);
         }
-        let docker = engine.version.as_deref().unwrap_or_default();
         let versions = [
             ("kernelVersion", self.kernel.as_str()),
             ("osVersion", &self.system),

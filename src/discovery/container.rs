@@ -12,8 +12,10 @@ pub(super) const LABELS: &str = "stack-exporter.";
 /// A container as its engine describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
-    /// 64 hexadecimal digits.
+    /// 64 hexadecimal digits; where an engine gives none, the path of its cgroup.
     pub id: String,
+    /// Whether the engine that tells of it may be another machine's.
+    pub remote: bool,
     /// As the user calls it.
     pub name: String,
     /// As the user wrote it when the container was made.

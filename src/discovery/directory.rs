@@ -1,15 +1,20 @@
-//! All containers that the engine tells of, kept up to date, for whoever wants to know.
+//! All containers that the engines tell of, kept up to date, for whoever wants to know.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
 use super::container::Container;
+use super::engine::Product;
 
 /// How an engine's answers go.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Engine {
+    /// Which software it is.
+    pub product: Product,
+    /// Where it listens: `unix:///run/podman/podman.sock`.
+    pub address: String,
     /// Whether it answers.
     pub up: bool,
     /// Why it does not, or what it last failed to tell. Short and without anything that changes by itself.
@@ -18,7 +23,7 @@ pub struct Engine {
     pub version: Option<String>,
 }
 
-/// The containers that the engine of this machine knows, kept up to date in the background. Cheap to clone.
+/// The containers that the engines of this machine know, kept up to date in the background. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
     shared: Arc<Shared>,
@@ -26,13 +31,15 @@ pub struct Directory {
 
 #[derive(Debug, Default)]
 struct Shared {
-    inner: RwLock<Inner>,
-    /// Sends whenever a container comes, goes or changes, and when the engine comes or goes.
+    /// What each engine told. One that two engines know (Docker and its containerd) is the former's.
+    inner: RwLock<BTreeMap<(Product, String), Told>>,
+    /// Sends whenever a container comes, goes or changes, and when an engine comes or goes.
     changed: watch::Sender<()>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
+/// What one engine told.
+#[derive(Debug)]
+struct Told {
     engine: Engine,
     containers: HashMap<String, Arc<Container>>,
 }
@@ -40,17 +47,19 @@ struct Inner {
 impl Directory {
     /// The container of this id.
     pub fn get(&self, id: &str) -> Option<Arc<Container>> {
-        self.read().containers.get(id).cloned()
+        self.read().values().find_map(|told| told.containers.get(id)).cloned()
     }
 
     /// All containers that run, and the latest of those that do not and are not removed yet.
     pub fn all(&self) -> Vec<Arc<Container>> {
-        self.read().containers.values().cloned().collect()
+        let (inner, mut seen) = (self.read(), HashSet::new());
+        let all = inner.values().flat_map(|told| &told.containers);
+        all.filter(|(id, _)| seen.insert(id.as_str())).map(|(_, container)| container.clone()).collect()
     }
 
-    /// How the engine does.
-    pub fn engine(&self) -> Engine {
-        self.read().engine.clone()
+    /// How the engines do: Docker first, then in the order of their products and addresses.
+    pub fn engines(&self) -> Vec<Engine> {
+        self.read().values().map(|told| told.engine.clone()).collect()
     }
 
     /// Wakes whoever waits for it when any of this changes.
@@ -58,41 +67,112 @@ impl Directory {
         self.shared.changed.subscribe()
     }
 
+    /// Where what the engine at `address` tells is put.
+    pub(super) fn shelf(&self, product: Product, address: String) -> Shelf {
+        let engine = Engine { product, address: address.clone(), up: false, last_error: None, version: None };
+        let key = (product, address);
+        self.write().entry(key.clone()).or_insert(Told { engine, containers: HashMap::new() });
+        self.shared.changed.send_replace(());
+        Shelf { directory: self.clone(), key }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<(Product, String), Told>> {
+        self.shared.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<(Product, String), Told>> {
+        self.shared.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One engine's place in the [`Directory`].
+#[derive(Clone, Debug)]
+pub(super) struct Shelf {
+    directory: Directory,
+    key: (Product, String),
+}
+
+impl Shelf {
+    /// The container of this id, as this engine told.
+    pub(super) fn get(&self, id: &str) -> Option<Arc<Container>> {
+        self.directory.read().get(&self.key)?.containers.get(id).cloned()
+    }
+
+    /// All containers that this engine told of.
+    pub(super) fn all(&self) -> Vec<Arc<Container>> {
+        self.directory.read().get(&self.key).map_or_else(Vec::new, |told| told.containers.values().cloned().collect())
+    }
+
     /// Puts in a container, in place of an earlier description.
     pub(super) fn put(&self, container: Container) {
-        let mut inner = self.write();
-        // The same description stays the same object: whoever rendered it need not do so again.
-        if inner.containers.get(&container.id).is_none_or(|known| **known != container) {
-            inner.containers.insert(container.id.clone(), Arc::new(container));
-            self.shared.changed.send_replace(());
-        }
+        self.change(|told| {
+            // The same description stays the same object: whoever rendered it need not do so again.
+            let is_new = told.containers.get(&container.id).is_none_or(|known| **known != container);
+            if is_new {
+                told.containers.insert(container.id.clone(), Arc::new(container));
+            }
+            is_new
+        });
     }
 
     /// Forgets all containers but those whose id is to be kept.
     pub(super) fn retain(&self, mut keep: impl FnMut(&str) -> bool) {
-        let mut inner = self.write();
-        let before = inner.containers.len();
-        inner.containers.retain(|id, _| keep(id));
-        if inner.containers.len() != before {
-            self.shared.changed.send_replace(());
-        }
+        self.change(|told| {
+            let before = told.containers.len();
+            told.containers.retain(|id, _| keep(id));
+            told.containers.len() != before
+        });
     }
 
     /// Notes how the engine does.
     pub(super) fn note(&self, change: impl FnOnce(&mut Engine)) {
-        let mut inner = self.write();
-        let before = inner.engine.clone();
-        change(&mut inner.engine);
-        if inner.engine != before {
-            self.shared.changed.send_replace(());
+        self.change(|told| {
+            let before = told.engine.clone();
+            change(&mut told.engine);
+            told.engine != before
+        });
+    }
+
+    /// Whether the engine has ever told its version.
+    pub(super) fn has_answered(&self) -> bool {
+        self.directory.read().get(&self.key).is_some_and(|told| told.engine.version.is_some())
+    }
+
+    /// Takes the engine and its containers away.
+    pub(super) fn remove(&self) {
+        self.directory.write().remove(&self.key);
+        self.directory.shared.changed.send_replace(());
+    }
+
+    /// Tells those who wait where `change` says that it changed anything.
+    fn change(&self, change: impl FnOnce(&mut Told) -> bool) {
+        let changed = self.directory.write().get_mut(&self.key).is_some_and(change);
+        if changed {
+            self.directory.shared.changed.send_replace(());
         }
     }
+}
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
-        self.shared.inner.read().unwrap_or_else(PoisonError::into_inner)
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Inner> {
-        self.shared.inner.write().unwrap_or_else(PoisonError::into_inner)
+    #[test]
+    fn a_container_that_two_engines_know_is_shown_once() {
+        let (directory, address) = (Directory::default(), "unix:///run/x.sock".to_owned());
+        let (containerd, docker) =
+            (directory.shelf(Product::Containerd, address.clone()), directory.shelf(Product::Docker, address));
+        let container = |name: &str| Container { id: "0af3".into(), name: name.into(), ..Container::default() };
+        containerd.put(container("0af3"));
+        assert_eq!(directory.get("0af3").unwrap().name, "0af3");
+        docker.put(container("web"));
+        assert_eq!(directory.get("0af3").unwrap().name, "web");
+        assert_eq!(directory.all().iter().map(|container| container.name.as_str()).collect::<Vec<_>>(), ["web"]);
+        assert_eq!((containerd.all().len(), containerd.get("0af3").unwrap().name.as_str()), (1, "0af3"));
+        let products: Vec<Product> = directory.engines().iter().map(|engine| engine.product).collect();
+        assert_eq!(products, [Product::Docker, Product::Containerd]);
+        docker.remove();
+        docker.put(container("late"));
+        assert_eq!((directory.get("0af3").unwrap().name.as_str(), directory.engines().len()), ("0af3", 1));
     }
 }

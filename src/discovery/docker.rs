@@ -1,19 +1,19 @@
 //! The Docker Engine API: names, images, labels, health and first processes of the containers.
 //!
-//! A background task lists the containers once, follows the engine's events, and puts what it learns into the
-//! [`Directory`]; no scrape ever waits for it. It only asks (GET), every question has a time limit, and an engine that is
-//! absent, hangs or restarts is tried again for ever. Podman's compatible socket answers the same questions.
+//! A session lists the containers once, follows the engine's events, and puts what it learns into the
+//! [`Directory`](super::Directory); no scrape ever waits for it. It only asks (GET), and every question has a time limit. Podman's socket answers the
+//! same questions.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Event, Image, Inspection, Summary, Version};
 use super::container::{Container, LABELS};
-use super::directory::Directory;
+use super::directory::Shelf;
 use super::engine::Address;
 use super::facts::State;
 use super::transport::{self, Refusal, ask};
@@ -27,10 +27,9 @@ const PINGS_TO_A_LIST: u32 = 6;
 const AT_ONCE: usize = 4;
 /// The most containers that are kept of those that do not run.
 const MOST_STOPPED: usize = 500;
-/// Pauses between attempts to reach an engine.
-const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
 /// The events that change what we tell of a container. Those of health checks and `exec` are not even sent to us.
-const EVENTS: [&str; 12] = [
+/// `remove` is Podman's word for `destroy`.
+const EVENTS: [&str; 13] = [
     "create",
     "start",
     "die",
@@ -41,40 +40,20 @@ const EVENTS: [&str; 12] = [
     "update",
     "health_status",
     "destroy",
+    "remove",
     "connect",
     "disconnect",
 ];
 
-/// Keeps `directory` up to date with the engine at `address`, for ever. Passwords in the containers' settings are kept only for `secrets`.
-pub(super) async fn watch(address: Address, directory: Directory, secrets: bool) {
-    let mut pause = PAUSES[0];
-    let mut told = None;
-    loop {
-        let start = Instant::now();
-        let Err(reason) = session(&address, &directory, secrets).await.map_err(|refusal| refusal.to_string());
-        if std::mem::take(&mut told).as_ref() != Some(&reason) {
-            tracing::info!(engine = "docker", %address, reason, "no names of containers for now");
-        }
-        // Not for one that ends each session at once, such as a proxy that lets no events through.
-        if start.elapsed() > PING {
-            pause = PAUSES[0];
-        }
-        directory.note(|engine| (engine.up, engine.last_error) = (false, Some(reason.clone())));
-        told = Some(reason);
-        sleep(pause).await;
-        pause = (pause * 2).min(PAUSES[1]);
-    }
-}
-
 /// One connection's life: ends with the reason why it cannot go on.
-async fn session(address: &Address, directory: &Directory, secrets: bool) -> Result<Infallible, Refusal> {
+pub(super) async fn session(address: &Address, directory: &Shelf, secrets: bool) -> Result<Infallible, Refusal> {
     let version = ask::<Version>(address, "/version").await?.version.unwrap_or_default();
     // The events of the meantime are sent again from the engine's memory, so none is lost between list and stream.
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let mut engine = Watched { address, directory, secrets, failed: HashSet::new() };
     engine.list(true).await?;
     directory.note(|engine| (engine.up, engine.version) = (true, Some(version.clone())));
-    tracing::info!(engine = "docker", %address, version, containers = directory.all().len(), "engine answers");
+    tracing::info!(%address, version, containers = directory.all().len(), "engine answers");
 
     let filters = serde_json::json!({"type": ["container", "network"], "event": EVENTS}).to_string();
     let query = form_urlencoded::Serializer::new(String::new())
@@ -98,7 +77,7 @@ async fn session(address: &Address, directory: &Directory, secrets: bool) -> Res
 /// An engine that answers.
 struct Watched<'a> {
     address: &'a Address,
-    directory: &'a Directory,
+    directory: &'a Shelf,
     secrets: bool,
     /// Containers that could not be inspected, to be tried again.
     failed: HashSet<String>,
@@ -147,7 +126,7 @@ impl Watched<'_> {
         let joined = matches!(action.as_str(), "connect" | "disconnect");
         let id = if joined { actor.attributes.and_then(|mut pairs| pairs.remove("container")) } else { actor.id };
         let Some(id) = id else { return Ok(()) };
-        if action == "destroy" {
+        if matches!(action.as_str(), "destroy" | "remove") {
             self.failed.remove(&id);
             self.directory.retain(|known| known != id);
             return Ok(());
@@ -167,6 +146,7 @@ impl Watched<'_> {
                 Ok(answer) => {
                     let image = answer.image.clone().unwrap_or_default();
                     let mut container = inspection::container(id, answer, self.secrets);
+                    container.remote = !address.is_local();
                     if let Err(error) = self.settle(&mut container, &image).await {
                         last_error = Some(error.to_string());
                         self.failed.insert(container.id.clone());

@@ -1,4 +1,4 @@
-//! Which container engine: the settings that name it, in the words of the docker command.
+//! Which container engines there are, where they listen, and the settings that name Docker's, in the words of the docker command.
 
 use std::path::PathBuf;
 
@@ -21,6 +21,34 @@ static CERT_PATH: Flag = Flag::text(
 
 /// The flags of the engine.
 pub(super) static FLAGS: [&Flag; 3] = [&DOCKER, &TLS_VERIFY, &CERT_PATH];
+
+/// Which software an engine is. A container that two of them know goes by what the former tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Product {
+    /// Docker, or what speaks its API.
+    Docker,
+    /// Podman, by the API that it shares with Docker.
+    Podman,
+    /// CRI-O, or whatever serves Kubernetes' runtime API.
+    Crio,
+    /// containerd, whoever drives it: nerdctl, ctr, Kubernetes.
+    Containerd,
+}
+
+impl Product {
+    /// All of them.
+    pub(super) const ALL: [Product; 4] = [Product::Docker, Product::Podman, Product::Crio, Product::Containerd];
+
+    /// Its name in settings and labels.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Product::Docker => "docker",
+            Product::Podman => "podman",
+            Product::Crio => "cri-o",
+            Product::Containerd => "containerd",
+        }
+    }
+}
 
 /// Where an engine listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,33 +74,41 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// Where the engine listens, or `None` where there is to be none.
-pub(super) fn engine(settings: &Settings) -> Result<Option<Address>, Error> {
-    let text = settings.text(&DOCKER);
-    let wrong =
-        || Error::new(format!("docker: {text:?} is neither a socket such as unix:///var/run/docker.sock nor tcp://host:port"));
-    if let Some(place) = text.strip_prefix("tcp://") {
-        let (host, port) = place.trim_end_matches('/').rsplit_once(':').ok_or_else(wrong)?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let port = port.parse().map_err(|_| wrong())?;
-        if host.is_empty() || host.contains(['/', '@']) {
-            return Err(wrong());
+impl Address {
+    /// Reads `unix:///path`, a path, or `tcp://host:port` of the flag `name`; `None` where there is to be none.
+    pub(super) fn read(name: &str, text: &str, tls: impl FnOnce() -> Result<Option<Tls>, Error>) -> Result<Option<Self>, Error> {
+        let wrong = || {
+            Error::new(format!("{name}: {text:?} is neither a socket such as unix:///var/run/docker.sock nor tcp://host:port"))
+        };
+        if let Some(place) = text.strip_prefix("tcp://") {
+            let (host, port) = place.trim_end_matches('/').rsplit_once(':').ok_or_else(wrong)?;
+            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+            let port = port.parse().map_err(|_| wrong())?;
+            if host.is_empty() || host.contains(['/', '@']) {
+                return Err(wrong());
+            }
+            return Ok(Some(Address::Tcp { host: host.to_owned(), port, tls: tls()? }));
         }
-        return Ok(Some(Address::Tcp { host: host.to_owned(), port, tls: tls(settings)? }));
+        match text.strip_prefix("unix://").unwrap_or(text) {
+            "" => Ok(None),
+            path if path.starts_with('/') => Ok(Some(Address::Unix(path.into()))),
+            _ => Err(wrong()),
+        }
     }
-    match text.strip_prefix("unix://").unwrap_or(&text) {
-        "" => Ok(None),
-        path if path.starts_with('/') => Ok(Some(Address::Unix(path.into()))),
-        _ => Err(wrong()),
+
+    /// Whether who listens there is surely on this host.
+    pub(super) fn is_local(&self) -> bool {
+        match self {
+            Address::Unix(_) => true,
+            Address::Tcp { host, .. } => host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
+        }
     }
 }
 
-/// Whether the engine is surely that of this host.
-pub(super) fn is_local(settings: &Settings) -> Result<bool, Error> {
-    Ok(match engine(settings)? {
-        Some(Address::Tcp { host, .. }) => host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
-        _ => true,
-    })
+/// Where Docker listens, or `None` where it is not to be asked; and whether that was said, or is only usual.
+pub(super) fn docker(settings: &Settings) -> Result<(Option<Address>, bool), Error> {
+    let address = Address::read(DOCKER.name, &settings.text(&DOCKER), || tls(settings))?;
+    Ok((address, settings.is_given(&DOCKER)))
 }
 
 /// Docker's own names for its files; the two for a client are used where they are.
@@ -97,7 +133,7 @@ mod tests {
         let engine = |text: &str| {
             let mut settings = Settings::default();
             settings.set(&DOCKER, Origin::Environment, Setting::Text(text.to_owned()));
-            engine(&settings).map(|address| address.map(|address| address.to_string()))
+            docker(&settings).map(|(address, _)| address.map(|address| address.to_string()))
         };
         for (text, address) in [
             ("unix:///run/docker.sock", "unix:///run/docker.sock"),

@@ -9,10 +9,10 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::directory::Directory;
+use super::directory::{Directory, Engine};
 use super::told::{Missing, State, Told};
 use super::wish::{Look, Place, Wish};
-use super::{Discovery, Kind, SECRETS, engine};
+use super::{Discovery, Kind, SECRETS};
 use crate::settings::{Error, Settings};
 use crate::system::Roots;
 
@@ -59,7 +59,7 @@ impl Found {
     ) -> Result<Option<Self>, Error> {
         let (roots, secrets) = (Roots::of(settings), PathBuf::from(settings.text(&SECRETS)));
         let directory = discovery.directory(settings)?;
-        let look = Look { kind, roots, secrets, taken, local: engine::is_local(settings)? };
+        let look = Look { kind, roots, secrets, taken };
         Ok(directory.map(|directory| Found { directory, look, told: discovery.told.clone() }))
     }
 
@@ -69,13 +69,13 @@ impl Found {
         wishes.values().chain(&off).any(|wish| wish.is_at(host, port))
     }
 
-    /// Waits until the engine has told of its containers, or cannot.
+    /// Waits until the engines have told of their containers, or cannot.
     pub async fn settled(&self) {
         let mut changes = self.directory.changes();
         let until = Instant::now() + SETTLE;
         loop {
-            let engine = self.directory.engine();
-            if engine.up || engine.last_error.is_some() || timeout_at(until, changes.changed()).await.is_err() {
+            let is_settled = |engine: &Engine| engine.up || engine.last_error.is_some();
+            if self.directory.engines().iter().all(is_settled) || timeout_at(until, changes.changed()).await.is_err() {
                 return;
             }
         }

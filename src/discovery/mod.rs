@@ -1,6 +1,6 @@
 //! Databases in containers are found by themselves.
 //!
-//! The [`Directory`] holds what the engine tells of its containers ([`docker`], [`inspection`]); `containers` takes names from it. For each
+//! The [`Directory`] holds what the [`engines`] tell of their containers ([`docker`], [`inspection`]); `containers` takes names from it. For each
 //! product there is a [`Kind`]: which containers are one, what their labels wish for and where they could be reached is a [`Wish`].
 //! A part [follows](Found::follow) the wishes of its kind: it tries to reach each server, and makes a target of it once that works or if the
 //! operator asked for it. What was found and what is missing is told on the page ([`told`]).
@@ -10,6 +10,7 @@ mod container;
 mod directory;
 mod docker;
 mod engine;
+mod engines;
 mod facts;
 mod follow;
 mod inspection;
@@ -24,6 +25,7 @@ mod wish;
 
 pub use container::{Container, Environment, Network, Published};
 pub use directory::{Directory, Engine};
+pub use engine::Product;
 pub use facts::{Health, Limits, Log, State, Storage};
 pub use follow::{Finder, Found};
 pub use kind::{Kind, POSTGRES, REDIS};
@@ -51,10 +53,10 @@ static ENVIRONMENT: Flag = Flag::switch(
 
 /// The flags of what is found by itself.
 pub fn flags() -> impl Iterator<Item = &'static Flag> {
-    engine::FLAGS.into_iter().chain([&SECRETS, &ENVIRONMENT])
+    engine::FLAGS.into_iter().chain(engines::FLAGS).chain([&SECRETS, &ENVIRONMENT])
 }
 
-/// The engine's containers and what was found in them. Cheap to clone; the engine is asked from the first call of
+/// The engines' containers and what was found in them. Cheap to clone; the engines are asked from the first call of
 /// [`directory`](Self::directory) on.
 #[derive(Clone, Default)]
 pub struct Discovery {
@@ -65,12 +67,16 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// The containers of the engine, `None` where there is to be no engine. To be called inside the runtime.
+    /// The containers of the engines, `None` where there is to be no engine. To be called inside the runtime.
     pub fn directory(&self, settings: &Settings) -> Result<Option<Directory>, Error> {
-        let address = engine::engine(settings)?;
+        let wanted = engines::Wanted::of(settings, settings.switch(&ENVIRONMENT))?;
         let directory = self.directory.get_or_init(|| {
-            let directory = Directory::default();
-            self.tasks.spawn(docker::watch(address?, directory.clone(), settings.switch(&ENVIRONMENT)));
+            let (wanted, directory) = (wanted?, Directory::default());
+            let places = wanted.look();
+            for (product, address) in &places {
+                directory.shelf(*product, address.to_string());
+            }
+            self.tasks.spawn(engines::watch(wanted, directory.clone(), places));
             Some(directory)
         });
         Ok(directory.clone())
@@ -96,9 +102,9 @@ impl Discovery {
         self.told.all()
     }
 
-    /// How the engine does; `None` where there is none to ask.
-    pub fn engine(&self) -> Option<Engine> {
-        self.directory.get()?.as_ref().map(Directory::engine)
+    /// How the engines do that are asked.
+    pub fn engines(&self) -> Vec<Engine> {
+        self.directory.get().and_then(Option::as_ref).map_or_else(Vec::new, Directory::engines)
     }
 
     /// Notes the cgroups that are a container's and have no name.

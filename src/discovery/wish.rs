@@ -96,8 +96,6 @@ pub(super) struct Look {
     pub(super) secrets: PathBuf,
     /// Names that the operator gave to other servers.
     pub(super) taken: BTreeSet<String>,
-    /// Whether the engine is surely this host's.
-    pub(super) local: bool,
 }
 
 impl Look {
@@ -188,7 +186,7 @@ impl Look {
         };
         let network = joined.unwrap_or(container);
         // An engine at tcp:// may be another machine's, and so is its loopback.
-        let local = self.local || pid.is_some();
+        let local = !network.remote || pid.is_some();
         if network.network == Network::Host && container.pid.is_some() && local {
             add("host", Ipv4Addr::LOCALHOST.to_string(), port);
         }

@@ -7,7 +7,7 @@ use super::super::{POSTGRES, REDIS};
 use super::*;
 
 fn look(kind: &'static Kind) -> Look {
-    Look { kind, roots: Roots::default(), secrets: "/run/secrets".into(), taken: BTreeSet::new(), local: true }
+    Look { kind, roots: Roots::default(), secrets: "/run/secrets".into(), taken: BTreeSet::new() }
 }
 
 fn container(id: &str, labels: &[(&str, &str)]) -> Container {
@@ -43,9 +43,11 @@ fn places_in_the_order_of_their_likeliness() {
     let proc = tempfile::tempdir().unwrap();
     std::fs::create_dir(proc.path().join("7")).unwrap();
     std::fs::write(proc.path().join("7/cgroup"), "0::/system.slice/docker-db.scope\n").unwrap();
-    let here = |local| {
-        let look = Look { roots: Roots { proc: proc.path().into(), ..Roots::default() }, local, ..look(&POSTGRES) };
-        move |db: &Container| look.wishes(vec![Arc::new(db.clone())]).0.into_values().next().unwrap()
+    let here = |local: bool| {
+        let look = Look { roots: Roots { proc: proc.path().into(), ..Roots::default() }, ..look(&POSTGRES) };
+        move |db: &Container| {
+            look.wishes(vec![Arc::new(Container { remote: !local, ..db.clone() })]).0.into_values().next().unwrap()
+        }
     };
     let one = here(true)(&db);
     let sockets = ["var/run/postgresql", "tmp"].map(|folder| format!("socket {}/7/root/{folder}:5432", proc.path().display()));

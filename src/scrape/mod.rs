@@ -17,7 +17,7 @@ mod scraper;
 mod selection;
 mod source;
 
-pub use crate::discovery::Met;
+pub use crate::discovery::{Met, Product};
 pub use collector::{Collector, Entry, New, Part};
 pub use module::{Catalog, Command, Module};
 pub use outcome::Outcome;

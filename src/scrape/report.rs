@@ -183,8 +183,8 @@ pub struct Report {
     pub sources: Vec<Watched>,
     /// Databases that were found, watched or not.
     pub met: Vec<Met>,
-    /// How the container engine does; `None` where there is none to ask.
-    pub engine: Option<Engine>,
+    /// How the container engines do that are asked.
+    pub engines: Vec<Engine>,
     /// Containers that the kernel shows and no engine names.
     pub nameless: Nameless,
     /// What the parts warn of.
@@ -215,8 +215,8 @@ impl Scraper {
             .collect();
         watched.sort_by(|a, b| (a.part, &a.name).cmp(&(b.part, &b.name)));
         let page = *self.page.lock().unwrap_or_else(PoisonError::into_inner);
-        let (engine, nameless) = (discovery.engine(), discovery.nameless());
-        Report { sources: watched, met, engine, nameless, warnings: sources.warnings(), page }
+        let (engines, nameless) = (discovery.engines(), discovery.nameless());
+        Report { sources: watched, met, engines, nameless, warnings: sources.warnings(), page }
     }
 }
 

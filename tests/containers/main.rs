@@ -9,6 +9,7 @@ mod engine;
 mod fake;
 mod faults;
 mod parity;
+mod podman;
 mod proxy;
 mod status;
 

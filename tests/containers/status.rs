@@ -29,9 +29,10 @@ fn containers_without_a_name_are_told_with_the_reason() {
     ] {
         let machine = v2();
         let agent = machine.agent(&address);
-        let told = |containers: &Value| containers["engine"]["up"].as_bool();
-        let settled =
-            |containers: &Value| told(containers) == up && (up != Some(false) || containers["engine"]["last_error"].is_string());
+        let told = |containers: &Value| containers["engines"][0]["up"].as_bool();
+        let settled = |containers: &Value| {
+            told(containers) == up && (up != Some(false) || containers["engines"][0]["last_error"].is_string())
+        };
         wait_for(reason, Duration::from_secs(30), || settled(&containers(&agent)));
         let containers = containers(&agent);
         assert_eq!(containers["nameless_reason"], reason);

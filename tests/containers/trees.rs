@@ -51,9 +51,9 @@ impl Machine {
 
     /// An agent over this machine, with `docker` as its engine's address.
     pub(crate) fn agent(&self, docker: &str) -> Agent {
-        let (proc, sys) = (self.path("proc"), self.path("sys"));
-        let flags = [format!("--path.procfs={}", proc.display()), format!("--path.sysfs={}", sys.display())];
-        Agent::start(&[&flags[0], &flags[1], "--docker", docker], &[])
+        let roots = [("procfs", self.path("proc")), ("sysfs", self.path("sys")), ("rootfs", self.path(""))];
+        let flags = roots.map(|(name, path)| format!("--path.{name}={}", path.display()));
+        Agent::start(&[&flags[0], &flags[1], &flags[2], "--docker", docker], &[])
     }
 
     /// The series of the cgroup `id` on the page, without its id; times of day left out.

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod exposition;
 pub mod node;
 pub mod pki;
+pub mod podman;
 pub mod postgres;
 pub mod postgres_beyond;
 pub mod postgres_exporter;

@@ -1,7 +1,7 @@
 //! What the operator should look at, in one list: figures that are not what they seem, what failed, what cannot be reached.
 
 use super::{is_target, is_up};
-use crate::scrape::{Part, Report, State};
+use crate::scrape::{Part, Product, Report, State};
 
 /// The most findings that are listed; the rest is counted.
 const MOST: usize = 200;
@@ -23,7 +23,7 @@ pub(super) struct Finding {
 /// All findings, the worst first.
 pub(super) fn of(report: &Report) -> Vec<Finding> {
     let mut findings = Vec::new();
-    engine(report, &mut findings);
+    engines(report, &mut findings);
     met(report, &mut findings);
     sources(report, &mut findings);
     for warning in &report.warnings {
@@ -42,18 +42,23 @@ pub(super) fn of(report: &Report) -> Vec<Finding> {
     findings
 }
 
-/// The engine that does not answer, and containers without a name.
-fn engine(report: &Report, findings: &mut Vec<Finding>) {
+/// Engines that do not answer, and containers without a name.
+fn engines(report: &Report, findings: &mut Vec<Finding>) {
     let part = Part::Containers.name();
-    let down = report.engine.as_ref().filter(|engine| !engine.up);
-    let why = down.and_then(|engine| engine.last_error.as_deref());
-    if let Some(why) = why {
+    for engine in report.engines.iter().filter(|engine| !engine.up) {
+        let Some(why) = &engine.last_error else { continue };
         findings.push(Finding {
             severity: "warning",
             part,
-            subject: "container engine".to_owned(),
+            subject: format!("{} at {}", engine.product.word(), engine.address),
             what: format!("does not answer: {why}"),
-            remedy: "mount its socket read-only and let the agent's group read it, or set --docker; empty for none".to_owned(),
+            remedy: match engine.product {
+                Product::Docker => {
+                    "mount its socket read-only and let the agent's group read it, or set --docker; empty for none"
+                }
+                _ => "mount its socket read-only and let the agent's group read it, or leave it out of --containers.engines",
+            }
+            .to_owned(),
         });
     }
     if report.nameless.count > 0 {
@@ -62,17 +67,20 @@ fn engine(report: &Report, findings: &mut Vec<Finding>) {
             part,
             subject: format!("{} containers", report.nameless.count),
             what: format!("have no name: {}", why_nameless(report)),
-            remedy: "let the agent ask the engine that runs them: --docker".to_owned(),
+            remedy: "let the agent ask the engine that runs them: --docker, --containers.engines".to_owned(),
         });
     }
 }
 
 /// Why containers have no name.
 pub(super) fn why_nameless(report: &Report) -> &'static str {
-    match &report.engine {
-        None => "no container engine is asked",
-        Some(engine) if !engine.up => "the container engine does not answer",
-        Some(_) => "the container engine does not know them: another engine runs them",
+    match &report.engines[..] {
+        [] => "no container engine is asked",
+        engines if engines.iter().all(|engine| !engine.up) => "the container engine does not answer",
+        engines if engines.iter().any(|engine| !engine.up) => {
+            "one container engine does not answer, and the others do not know them"
+        }
+        _ => "the container engine does not know them: another engine runs them",
     }
 }
 

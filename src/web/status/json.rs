@@ -13,12 +13,17 @@ pub(super) fn write(status: &Status<'_>) -> String {
         .iter()
         .flat_map(|source| source.collectors.iter().map(move |(name, last)| collector(source, name, last.as_ref())));
     let total: usize = report.sources.iter().map(|source| source.collectors.len()).sum();
-    let engine = report.engine.as_ref().map(|engine| {
-        let (version, error) = (engine.version.clone(), engine.last_error.clone());
-        object([("up", engine.up.into()), ("version", version.into()), ("last_error", error.into())])
+    let engines = report.engines.iter().map(|engine| {
+        object([
+            ("engine", engine.product.word().into()),
+            ("address", engine.address.clone().into()),
+            ("up", engine.up.into()),
+            ("version", engine.version.clone().into()),
+            ("last_error", engine.last_error.clone().into()),
+        ])
     });
     let containers = object([
-        ("engine", engine.into()),
+        ("engines", engines.collect()),
         ("nameless", report.nameless.cgroups.clone().into()),
         ("nameless_total", report.nameless.count.into()),
         ("nameless_reason", (report.nameless.count > 0).then(|| super::findings::why_nameless(report)).into()),

@@ -169,18 +169,21 @@ fn found(how: &str) -> &str {
 
 fn containers(status: &Status<'_>, html: &mut Html) {
     let report = &status.report;
-    html.section("containers", "Containers").raw("<p>");
-    match &report.engine {
-        None => html.raw("No container engine is asked."),
-        Some(engine) if engine.up => {
-            html.raw("The container engine answers: version ").text(engine.version.as_deref().unwrap_or("unknown")).raw(".")
-        }
-        Some(_) => html.raw("The container engine does not answer."),
-    };
-    if let Some(error) = report.engine.as_ref().and_then(|engine| engine.last_error.as_deref()) {
-        html.raw(" Its last error: ").text(error).raw(".");
+    html.section("containers", "Containers");
+    if report.engines.is_empty() {
+        html.raw("<p>No container engine is asked.</p>\n");
+    } else {
+        let rows = report.engines.iter().map(|engine| {
+            vec![
+                Cell::text(engine.product.word()),
+                Cell::text(engine.address.as_str()),
+                Cell::text(if engine.up { "answers" } else { "does not answer" }),
+                Cell::text(engine.version.as_deref().unwrap_or_default()),
+                Cell::text(engine.last_error.as_deref().unwrap_or_default()),
+            ]
+        });
+        html.table("Container engines", &["Engine", "Address", "State", "Version", "Last error"], rows);
     }
-    html.raw("</p>\n");
     if report.nameless.count > 0 {
         html.raw("<p>").text(&report.nameless.count.to_string()).raw(" containers have no name: ");
         html.raw(super::findings::why_nameless(report)).raw(".</p>\n");
