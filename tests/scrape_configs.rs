@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use support::postgres::Postgres;
 use support::redis::Redis;
 use support::{Agent, free_port, http, wait_for};
 
@@ -56,7 +57,9 @@ fn prometheus_gets_what_they_promise() {
     let mut servers = [Redis::start(&[]), Redis::start(&[])];
     let folder = tempfile::tempdir().unwrap();
     let target = |server: &Redis| format!("    - {{name: cache-{}, address: \"{}\"}}\n", server.port, server.addr());
-    let settings = "redis:\n  targets:\n".to_owned() + &servers.each_ref().map(target).concat();
+    let mut postgres = Postgres::start(&[]);
+    let shop = format!("postgres:\n  targets:\n    - {{name: shop-db, address: \"{}\"}}\n", postgres.dsn("postgres"));
+    let settings = shop + "redis:\n  targets:\n" + &servers.each_ref().map(target).concat();
     std::fs::write(folder.path().join("stack.yml"), settings).unwrap();
     let agent = Agent::start_in(folder.path().to_str().unwrap(), &["--docker=", "--config.file=stack.yml"], &[]);
     let jobs = blocks()[..3].concat().replace("myhost:9100", &format!("127.0.0.1:{}", agent.port));
@@ -72,13 +75,13 @@ fn prometheus_gets_what_they_promise() {
 
     // Every page is scraped: one of the merged job, four of the four jobs, one for each server.
     let mut jobs = Vec::new();
-    wait_for("seven targets that are up", soon, || {
+    wait_for("eight targets that are up", soon, || {
         jobs = query(port, "up", "job");
-        jobs.len() == 7 && jobs.iter().all(|(_, value)| value == "1")
+        jobs.len() == 8 && jobs.iter().all(|(_, value)| value == "1")
     });
     jobs.sort();
     let jobs: Vec<&str> = jobs.iter().map(|(job, _)| job.as_str()).collect();
-    assert_eq!(jobs, ["cadvisor", "databases", "databases", "node", "postgres", "redis", "stack"]);
+    assert_eq!(jobs, ["cadvisor", "databases", "databases", "databases", "node", "postgres", "redis", "stack"]);
     // What is not a part's own stands on the merged page alone.
     for (family, expected) in [("node_load1", ["node", "stack"]), ("container_last_seen", ["cadvisor", "stack"])] {
         let mut found: Vec<String> = query(port, family, "job").into_iter().map(|(job, _)| job).collect();
@@ -92,7 +95,7 @@ fn prometheus_gets_what_they_promise() {
         ups.sort();
         ups
     };
-    let listed: Value = serde_json::from_str(&agent.get("/sd")).unwrap();
+    let listed: Value = serde_json::from_str(&agent.get("/sd/redis")).unwrap();
     let mut names: Vec<String> =
         listed.as_array().unwrap().iter().map(|group| group["labels"]["instance"].as_str().unwrap().to_owned()).collect();
     names.sort();
@@ -102,4 +105,11 @@ fn prometheus_gets_what_they_promise() {
     servers[first].stop();
     wait_for("one of them down", soon, || ups() == expect(["0", "1"]));
     assert!(query(port, "redis_up%7Bjob=%22databases%22,target!=%22%22%7D", "target").is_empty(), "instance tells them apart");
+    // PostgreSQL by `/probe`: a page of its own that comes with the server's name alone, and still comes when it is down.
+    let shop = || query(port, "pg_up%7Bjob=%22databases%22%7D", "instance");
+    wait_for("PostgreSQL", soon, || shop() == [("shop-db".to_owned(), "1".to_owned())]);
+    assert!(query(port, "%7B__name__=~%22pg_.*%22,job=%22databases%22,target!=%22%22%7D", "target").is_empty());
+    assert!(query(port, "pg_settings_max_connections%7Bjob=%22databases%22%7D", "instance").len() == 1);
+    postgres.stop("INT");
+    wait_for("PostgreSQL down", soon, || shop() == [("shop-db".to_owned(), "0".to_owned())]);
 }

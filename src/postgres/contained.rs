@@ -6,11 +6,11 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::{Duration, Instant};
 
-use super::Make;
+use super::registry::Registry;
 use super::session::{Refusal, Session};
 use super::targets::{self, Named};
 use crate::discovery::{Finder, Found, Missing, POSTGRES, Place, Wish};
-use crate::scrape::{Part, Sources};
+use crate::scrape::Sources;
 use crate::settings::{Error, Settings};
 
 /// How long one attempt may take.
@@ -18,18 +18,22 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 struct Contained {
     settings: Settings,
-    sources: Sources,
-    make: Arc<Make>,
+    registry: Arc<Registry>,
     /// Where the servers of the settings are.
     named: Vec<(String, u16)>,
 }
 
 /// Watches the servers in containers; `None` where there is no engine.
-pub(super) fn follow(settings: &Settings, sources: &Sources, named: &[Named], make: Arc<Make>) -> Result<Option<Found>, Error> {
+pub(super) fn follow(
+    settings: &Settings,
+    sources: &Sources,
+    named: &[Named],
+    registry: Arc<Registry>,
+) -> Result<Option<Found>, Error> {
     let taken = named.iter().filter_map(|named| named.label.clone()).collect();
     let Some(found) = Found::of(settings, sources.discovery(), &POSTGRES, taken)? else { return Ok(None) };
     let named = named.iter().flat_map(|named| named.access.dsn.hosts.clone()).collect();
-    let finder = Contained { settings: settings.clone(), sources: sources.clone(), make, named };
+    let finder = Contained { settings: settings.clone(), registry, named };
     sources.spawn(found.clone().follow(Arc::new(finder)));
     Ok(Some(found))
 }
@@ -54,12 +58,12 @@ impl Finder for Contained {
 
     fn add(&self, wish: &Wish, place: &Place) {
         if let Some(access) = targets::contained(&self.settings, wish, place) {
-            self.sources.add((self.make)(Some(&wish.name), access));
+            self.registry.add(Some(&wish.name), access);
         }
     }
 
     fn remove(&self, name: &str) {
-        self.sources.remove(Part::Postgres, name);
+        self.registry.remove(name);
     }
 }
 

@@ -89,7 +89,20 @@ impl Dsn {
         Ok(dsn)
     }
 
-    fn set(&mut self, key: &str, value: String) -> Result<(), String> {
+    /// Reads what a request says of a server that nobody named: a connection string as above, or `host:port`. It may reach no socket.
+    pub(super) fn of_stranger(text: &str) -> Result<Dsn, String> {
+        let is_key = |key: &str| key.trim().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let pairs = text.split_once('=').is_some_and(|(key, _)| is_key(key));
+        let whole = pairs || SCHEMES.iter().any(|scheme| text.starts_with(scheme));
+        let dsn = if whole { Dsn::parse(text) } else { Dsn::parse(&format!("postgresql://{text}")) }?;
+        if dsn.hosts.iter().any(|(host, _)| host.starts_with('/')) {
+            return Err("it is not a TCP address".to_owned());
+        }
+        Ok(dsn)
+    }
+
+    /// Sets one parameter but for host and port.
+    pub(super) fn set(&mut self, key: &str, value: String) -> Result<(), String> {
         match key {
             "user" => self.user = Some(value).filter(|user| !user.is_empty()),
             "password" => self.password = Some(Secret::new(value)),

@@ -2,7 +2,7 @@
 //!
 //! A [`target`](target::Target) is one server with one kept [`session`](session::Session). A scrape sends the statements of all
 //! [`collectors`] as one message ([`round`]) and hands in each collector as its rows come in. Which servers there are is told by
-//! the settings ([`targets`], [`dsn`]) or, where they name none, [found](find).
+//! the settings ([`targets`], [`dsn`]) or, where they name none, [found](find). All of them are in the [`registry`], from which [`probe`] shows one.
 
 mod beyond;
 mod collector;
@@ -15,9 +15,12 @@ mod dsn;
 mod find;
 mod grants;
 mod largest;
+mod modules;
 mod options;
+mod probe;
 mod queries;
 mod refused;
+mod registry;
 mod retired;
 mod round;
 mod session;
@@ -31,11 +34,10 @@ use std::sync::Arc;
 
 use collector::Entry;
 use options::Options;
-use target::{Access, Target};
+use registry::Registry;
 
 use crate::discovery::Found;
-use crate::exposition::Labels;
-use crate::scrape::{Module, Part, Source, Sources};
+use crate::scrape::{Module, Part, Sources};
 use crate::settings::{Error, Flag, Settings};
 use crate::system::Roots;
 
@@ -67,6 +69,7 @@ fn flags() -> Vec<&'static Flag> {
         .chain([&compat::FLAG])
         .chain(options::FLAGS)
         .chain(queries::FLAGS)
+        .chain(probe::FLAGS)
         .chain(retired::flags())
         .collect()
 }
@@ -79,37 +82,24 @@ fn collectors(settings: &Settings) -> Vec<(&'static str, bool)> {
 fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
     let enabled: Vec<&'static Entry> = entries().filter(|entry| options::is_on(entry, settings)).collect();
     retired::check(settings)?;
-    let options = Arc::new(Options::read(settings)?);
     let named = targets::named(settings)?;
-    let make: Arc<Make> = Arc::new(move |label, access| source(label, access, &enabled, &options));
+    let registry = Arc::new(Registry::new(sources.clone(), enabled, Options::read(settings)?));
+    probe::serve(settings, registry.clone())?;
     if targets::find(settings) {
-        let found = contained::follow(settings, sources, &named, make.clone())?;
+        let found = contained::follow(settings, sources, &named, registry.clone())?;
         if named.is_empty() {
-            sources.spawn(search(settings.clone(), sources.clone(), make.clone(), found));
+            sources.spawn(search(settings.clone(), registry.clone(), found));
         }
     }
     for target in named {
-        sources.add(make(target.label.as_deref(), target.access));
+        registry.add(target.label.as_deref(), target.access);
     }
     Ok(())
 }
 
-/// Makes the source of a server, with all that is the same for every one.
-type Make = dyn Fn(Option<&str>, Access) -> Source + Send + Sync;
-
-/// The source of one server; without a label it is the only one.
-fn source(label: Option<&str>, access: Access, enabled: &[&'static Entry], options: &Arc<Options>) -> Source {
-    let labels = label.map_or_else(Labels::new, |label| Labels::of(&[("target", label)]));
-    let name = label.map_or_else(|| access.dsn.address(), str::to_owned);
-    let own = (!options.queries.is_empty()).then_some(queries::NAME);
-    let collectors = std::iter::once(up::NAME).chain(own).chain(enabled.iter().map(|entry| entry.name)).collect();
-    let address = access.dsn.address();
-    let target = Target::new(access, labels.clone(), enabled.to_vec(), options.clone());
-    Source::task(Part::Postgres, &name, collectors, target).with_labels(labels).at(address, "settings")
-}
-
 /// Looks for local servers for ever, and adds those it finds, but for the host's side of a container's.
-async fn search(settings: Settings, sources: Sources, make: Arc<Make>, contained: Option<Found>) {
+async fn search(settings: Settings, registry: Arc<Registry>, contained: Option<Found>) {
+    let discovery = registry.sources.discovery();
     let (roots, mut known) = (Roots::of(&settings), std::collections::BTreeMap::new());
     if let Some(contained) = &contained {
         contained.settled().await;
@@ -119,8 +109,8 @@ async fn search(settings: Settings, sources: Sources, make: Arc<Make>, contained
         known.retain(|name: &String, (host, port): &mut (String, u16)| {
             let stays = !in_container(host, *port);
             if !stays {
-                sources.remove(Part::Postgres, name);
-                sources.discovery().forget_local(Part::Postgres.name(), name);
+                registry.remove(name);
+                discovery.forget_local(Part::Postgres.name(), name);
             }
             stays
         });
@@ -129,8 +119,8 @@ async fn search(settings: Settings, sources: Sources, make: Arc<Make>, contained
                 let access = targets::found(&settings, &host, port);
                 let as_socket_owner = access.dsn.as_owner && host.starts_with('/');
                 tracing::info!(part = "postgres", target = %name, host, port, as_socket_owner, "found a server");
-                sources.add(make(Some(&name), access));
-                sources.discovery().meet_local(Part::Postgres.name(), &name);
+                registry.add(Some(&name), access);
+                discovery.meet_local(Part::Postgres.name(), &name);
                 known.insert(name, (host, port));
             }
         }

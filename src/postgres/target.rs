@@ -148,10 +148,11 @@ impl Worker for Target {
         // A part of the time is kept back to hand in what there is before the page leaves.
         let time = (job.remaining() * 9 / 10).min(self.access.timeout);
         let address = self.access.dsn.address();
-        let mut round = Round::new(job, &self.collectors, |name| self.options.compat.labels(name, self.labels.clone(), &address));
+        let labels = if job.is_plain() { Labels::new() } else { self.labels.clone() };
+        let mut round = Round::new(job, &self.collectors, |name| self.options.compat.labels(name, labels.clone(), &address));
         let outcome = self.run(&mut round, start + time).await;
         self.scrapes += 1;
-        let mut samples = Samples::with_common(self.labels.clone());
+        let mut samples = Samples::with_common(labels.clone());
         up::emit(outcome.as_ref().ok(), &self.options, start.elapsed(), self.scrapes, &mut samples);
         if let Ok(server) = &outcome {
             round::emit_refused(&self.plan, &mut samples);
@@ -159,7 +160,7 @@ impl Worker for Target {
                 if self.databases.follow(&listed, &self.access, &self.options, &self.collectors) {
                     round::forget(&mut self.plan, "database");
                 }
-                self.databases.emit(job, server, &self.labels, &mut samples);
+                self.databases.emit(job, server, &labels, &mut samples);
             }
         }
         let result = match outcome {
@@ -175,7 +176,7 @@ impl Worker for Target {
         job.hand_in(up::NAME, start.elapsed(), result, &mut samples);
         match &mut self.session {
             Some(session) => {
-                if !self.queries.collect(job, session, &self.labels, start + time).await {
+                if !self.queries.collect(job, session, &labels, start + time).await {
                     self.session = None;
                 }
             }

@@ -116,7 +116,8 @@ fn access(dsn: Dsn, password_file: Option<PathBuf>, settings: &Settings) -> Resu
     Ok(timed(dsn, password_file, settings))
 }
 
-fn timed(dsn: Dsn, password_file: Option<PathBuf>, settings: &Settings) -> Access {
+/// With how long to try.
+pub(super) fn timed(dsn: Dsn, password_file: Option<PathBuf>, settings: &Settings) -> Access {
     Access { dsn, password_file, connect_timeout: settings.time(&CONNECT_TIMEOUT), timeout: settings.time(&TIMEOUT) }
 }
 

@@ -1,0 +1,64 @@
+//! All servers that are watched now, and how a source is made of one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::collector::Entry;
+use super::options::Options;
+use super::target::{Access, Target};
+use super::{databases, queries, up};
+use crate::exposition::Labels;
+use crate::scrape::{Part, Source, Sources, Worker};
+
+/// The servers that are watched, and what is asked of every one.
+pub(super) struct Registry {
+    pub(super) sources: Sources,
+    enabled: Vec<&'static Entry>,
+    options: Arc<Options>,
+    /// How each is reached, by the name of its source.
+    known: Mutex<BTreeMap<String, Access>>,
+}
+
+impl Registry {
+    pub(super) fn new(sources: Sources, enabled: Vec<&'static Entry>, options: Options) -> Self {
+        Registry { sources, enabled, options: Arc::new(options), known: Mutex::default() }
+    }
+
+    /// Watches a server; without a label it is the only one of its kind.
+    pub(super) fn add(&self, label: Option<&str>, access: Access) {
+        let labels = label.map_or_else(Labels::new, |label| Labels::of(&[("target", label)]));
+        let address = access.dsn.address();
+        let name = label.unwrap_or(&address);
+        let target = Target::new(access.clone(), labels.clone(), self.enabled.clone(), self.options.clone());
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), access);
+        self.sources.add(self.source(name, &self.enabled, target).with_labels(labels).at(address.clone(), "settings"));
+    }
+
+    /// Watches a server no longer.
+    pub(super) fn remove(&self, name: &str) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.sources.remove(Part::Postgres, name);
+    }
+
+    /// The server that is called `text` or, where none is, the first at that address; and how it is reached.
+    pub(super) fn find(&self, text: &str) -> Option<(String, Access)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = known.get_key_value(text);
+        let found = named.or_else(|| known.iter().find(|(_, access)| access.dsn.address() == text));
+        found.map(|(name, access)| (name.clone(), access.clone()))
+    }
+
+    /// The source of a server that is asked once: of its other databases, which are visited in the background, there is nothing to tell.
+    pub(super) fn visit<W: Worker>(&self, access: Access, wrap: impl FnOnce(Target) -> W) -> Source {
+        let mut enabled = self.enabled.clone();
+        enabled.retain(|entry| !std::ptr::eq(*entry, &databases::ENTRY));
+        let name = access.dsn.address();
+        self.source(&name, &enabled, wrap(Target::new(access, Labels::new(), enabled.clone(), self.options.clone())))
+    }
+
+    fn source(&self, name: &str, enabled: &[&'static Entry], worker: impl Worker) -> Source {
+        let own = (!self.options.queries.is_empty()).then_some(queries::NAME);
+        let collectors = std::iter::once(up::NAME).chain(own).chain(enabled.iter().map(|entry| entry.name)).collect();
+        Source::task(Part::Postgres, name, collectors, worker)
+    }
+}
