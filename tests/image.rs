@@ -193,12 +193,15 @@ impl Composed {
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
         let composed = Composed { project: format!("test{port}"), folder, port };
         let socket = daemon().replace("unix://", "unix:///host");
-        // The daemon has no bridge, and its network "none" needs none.
+        // The network of Prometheus is not made here, and so has no address to listen on.
         let other = format!(
             "services:\n  agent:\n    command: [{}, --web.listen-address=127.0.0.1:{port}]\n    environment: {{DOCKER_HOST: '{socket}'}}\n\
-             networks:\n  default: {{external: true, name: none}}\n",
-            flags().join(", ")
+             networks:\n  monitoring: {{external: true, name: none}}\n\
+             secrets:\n  monitoring_password: {{file: '{}'}}\n",
+            flags().join(", "),
+            composed.folder.path().join("password").display()
         );
+        fs::write(composed.folder.path().join("password"), "").unwrap();
         fs::write(composed.folder.path().join("other.yml"), other).unwrap();
         run(composed.compose().args(["up", "-d", "--no-build", "--no-deps", "agent"]));
         wait_for("the agent in the container", Duration::from_secs(20), || TcpStream::connect(("127.0.0.1", port)).is_ok());
@@ -229,12 +232,13 @@ impl Drop for Composed {
     }
 }
 
-/// compose.yml's own flags for the agent.
+/// compose.yml's own flags for the agent, but for where it listens.
 fn flags() -> Vec<String> {
     let config = run(Command::new("docker-compose").arg("-f").arg(project("docker/compose.yml")).arg("config"));
     let config: yaml_serde::Value = yaml_serde::from_str(&config).unwrap();
     let command = config["services"]["agent"]["command"].as_sequence().unwrap();
-    command.iter().map(|flag| flag.as_str().unwrap().to_owned()).collect()
+    let flags = command.iter().map(|flag| flag.as_str().unwrap().to_owned());
+    flags.filter(|flag| !flag.starts_with("--web.listen-address")).collect()
 }
 
 /// What a page says, but for what is the process' own or another's in the same moment.
@@ -298,7 +302,7 @@ fn the_container_has_no_more_than_compose_allows() {
             .split(',')
             .any(|option| option == "ro")
     };
-    for point in ["/", "/host", "/var/run/postgresql", "/run/redis"] {
+    for point in ["/", "/host", "/run/secrets/monitoring_password"] {
         assert!(read_only(point), "{point} can be written");
     }
 }
