@@ -135,7 +135,8 @@ fn nginx_accepts_the_gateway_and_the_placeholder() {
         assert!(text.contains(listens), "{file}");
         std::fs::write(
             folder.path().join("site.conf"),
-            text.replace(listens, &format!("listen unix:{}/socket;", folder.path().display())).replace("/dev/stdout", "/dev/null"),
+            text.replace(listens, &format!("listen unix:{}/socket;", folder.path().display()))
+                .replace("/dev/stdout", "/dev/null"),
         )
         .unwrap();
         let whole = format!("pid {0}/pid;\nevents {{}}\nhttp {{ include {0}/site.conf; }}\n", folder.path().display());
