@@ -12,7 +12,8 @@ import urllib.parse
 import urllib.request
 
 PROMETHEUS = os.environ["PROMETHEUS"]
-HERE = pathlib.Path(__file__).resolve().parent.parent / "dashboards"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+HERE = ROOT / "dashboards"
 FRESH = "FRESH" in os.environ
 SECONDS = 60 if FRESH else 120
 # When the stack was started, in seconds of the clock that never jumps.
@@ -46,6 +47,31 @@ EMPTY = {
     "container_memory_swap": "swap is not accounted here",
     "pg_xmin_horizon_age_transactions": "nothing need hold vacuum up",
     "redis_audit_finding": "depends on the machine",
+}
+
+# Metrics of rules that this machine need not have.
+LACKING = {
+    "node_edac_": "the memory controller tells of no errors",
+    "node_md_": "there is no RAID",
+    "node_nf_conntrack_": "the kernel tracks connections only where a firewall asks for it",
+    "node_pressure_": "this kernel may lack PSI",
+    "node_systemd_unit_state": "the collector systemd is off by default",
+    "container_cpu_cfs_": "this kernel may have no CPU bandwidth control",
+    "container_oom_events_total": "cgroup v1 before Linux 4.13 does not count",
+    "pg_archiver_last_": "nothing is archived",
+    "pg_index_invalid": "no index is broken",
+    "pg_lock_": "nobody need wait for a lock",
+    "pg_replication_receiver_up": "needs a standby",
+    "pg_replication_replay_lag_bytes": "needs a standby",
+    "pg_replication_slot": "needs a slot",
+    "pg_sequence_used_ratio": "there is no sequence",
+    "pg_settings_pending_restart": "no setting waits",
+    "pg_stat_database_checksum_failures_total": "told by clusters with checksums",
+    "pg_transaction_oldest_age_seconds": "no transaction is open for long",
+    "pg_xmin_horizon_age_transactions": "nothing need hold vacuum up",
+    "redis_connected_slave_lag_seconds": "needs a replica",
+    "redis_master_link_up": "told by a replica",
+    "redis_uptime_in_seconds offset": "needs ten minutes",
 }
 
 # The same of a stack that has just come up: what it has none of yet.
@@ -121,11 +147,26 @@ def variables():
                     yield f"{path.stem}: variable {variable['name']} has no values: {metric}"
 
 
+def of_rules():
+    """Rules are empty where all is well. So each metric that they name is asked for, with each label that they match."""
+    asked = set()
+    for path in sorted((ROOT / "docker/prometheus/rules").glob("*.yml")):
+        for expression in re.findall(r"expr: (.*)", path.read_text()):
+            bare = re.sub(r"\b(by|on|ignoring|without) \([^)]*\)", "", expression)
+            for name, matchers in re.findall(r"\b([a-z_]+[a-z0-9_:]*[_:][A-Za-z0-9_:]+)\b(?!\()({[^}]*})?", re.sub(r'"[^"]*"', '""', bare)):
+                labels = re.findall(r"(\w+)\s*[=!]", matchers)
+                asked.add("count(" + name + "{" + ",".join(f'{label}!=""' for label in labels) + "})")
+    for expression in sorted(asked):
+        if not ask(expression) and not any(part in expression for part in LACKING):
+            yield f"rules: no series: {expression}"
+
+
 def main():
     end = BEGAN + SECONDS
     while True:
         found, asked, empty = problems()
         found += variables()
+        found += of_rules()
         if not found or time.monotonic() > end:
             break
         time.sleep(2)
