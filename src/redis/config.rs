@@ -1,6 +1,6 @@
 //! CONFIG GET: the few settings that are metrics. Everything else in the reply, passwords among it, is dropped at once.
 
-use redis::Value;
+use super::resp::Value;
 
 use super::beyond::Kept;
 use super::reply::{pairs, text};
@@ -111,7 +111,7 @@ mod tests {
     fn keeps_only_what_it_shows() {
         let reply =
             ["databases", "16", "requirepass", "hunter2", "maxmemory", "512", "client-output-buffer-limit", "normal 0 0 0 x 1"];
-        let reply = Value::Array(reply.iter().map(|text| Value::BulkString(text.as_bytes().to_vec())).collect());
+        let reply = Value::Array(reply.iter().map(|text| Value::Bulk((*text).into())).collect());
         let config = Config::parse(&reply);
         assert!(!format!("{config:?}").contains("hunter2"));
         assert_eq!((config.databases, config.numbers.len(), config.limits.len()), (Some(16), 1, 1));

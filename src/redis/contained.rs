@@ -7,9 +7,10 @@ use futures_util::future::BoxFuture;
 
 use super::address::Endpoint;
 use super::connection::Failure;
-use super::keys::{Link, command};
+use super::keys::Link;
 use super::registry::Registry;
 use super::reply;
+use super::resp::Cmd;
 use super::target::Target;
 use crate::discovery::{Finder, Found, Missing, Place, REDIS, Wish};
 use crate::scrape::Sources;
@@ -43,7 +44,7 @@ impl Finder for Contained {
     fn reach<'a>(&'a self, wish: &'a Wish, place: &'a Place) -> BoxFuture<'a, Result<(), Missing>> {
         async {
             let mut link = Link::new(Target::contained(wish, place), self.registry.manner.clone(), None);
-            let replies = link.ask(0, 0, vec![command(&[b"INFO", b"server"])]).await.map_err(|failure| missing(&failure))?;
+            let replies = link.ask(0, 0, vec![Cmd::of(&[b"INFO", b"server"])]).await.map_err(|failure| missing(&failure))?;
             match replies.first().and_then(reply::refusal) {
                 Some(words) => Err(missing(&Failure::Refused(words))),
                 None => Ok(()),

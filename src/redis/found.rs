@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use super::resp::{Cmd, Value};
 
 use super::address::Endpoint;
 use super::connection::Connection;
@@ -95,9 +95,7 @@ fn is_new(met: &[Met], identity: Option<&str>) -> bool {
 /// The run id of the server at `place`, empty-handed if it does not tell; `None` if nothing answers there as Redis does.
 async fn who(place: &Endpoint) -> Option<Option<String>> {
     let mut connection = Connection::open(place, &Tls::default()).await.ok()?;
-    let mut command = Cmd::new();
-    command.arg(&["INFO", "server"]);
-    let replies = connection.ask([command]).await.ok()?;
+    let replies = connection.ask([Cmd::of(&[b"INFO", b"server"])]).await.ok()?;
     let reply = replies.first()?;
     if let Some(words) = reply::refusal(reply) {
         let of_redis = ["NOAUTH ", "NOPERM ", "LOADING ", "DENIED "].iter().any(|code| words.starts_with(code));

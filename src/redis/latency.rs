@@ -1,6 +1,6 @@
 //! LATENCY HISTOGRAM and LATENCY LATEST: how long commands take, and the latest latency spikes.
 
-use redis::Value;
+use super::resp::Value;
 
 use super::beyond::latency::Histogram;
 use super::commands::Command;
@@ -109,7 +109,7 @@ mod tests {
         let reply = b"*4\r\n$1\r\na\r\n*2\r\n$5\r\ncalls\r\n:1\r\n$1\r\nb\r\n*4\r\n$5\r\ncalls\r\n:2\r\n$14\r\nhistogram_usec\r\n*3\r\n:1\r\n:2\r\n:4\r\n";
         let mut out = Samples::new();
         let mut read = super::super::beyond::latency::Histograms::default();
-        read.read(&[], &redis::parse_redis_value(reply).unwrap());
+        read.read(&[], &Value::take(&mut bytes::Bytes::from_static(reply)).unwrap());
         read.emit(&[], &mut out);
         let page = String::from_utf8(crate::exposition::Page::new(vec![out]).to_vec()).unwrap();
         let lines: Vec<_> = page.lines().skip(2).collect();

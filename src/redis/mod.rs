@@ -23,6 +23,7 @@ mod plan;
 mod registry;
 mod replication;
 mod reply;
+mod resp;
 mod rights;
 mod sentinel;
 mod slowlog;

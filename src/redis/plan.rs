@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, Value};
+use super::resp::{Cmd, Value};
 
 use super::beyond::latency::Histograms;
 use super::config::Config;
@@ -68,17 +68,17 @@ impl Ask {
 
     /// The command as it is sent.
     pub(super) fn command(&self, options: &Options) -> Cmd {
-        let mut command = Cmd::new();
+        let mut command = Cmd::default();
         match (self, &options.config_command) {
-            (Ask::Config, Some(renamed)) => drop(command.arg(renamed).arg("GET")),
-            _ => drop(command.arg(self.words())),
+            (Ask::Config, Some(renamed)) => drop(command.args(&[renamed, "GET"])),
+            _ => drop(command.args(self.words())),
         }
         match self {
             Ask::InfoAll => command.arg("ALL"),
             Ask::Config => command.arg("*"),
-            Ask::LatencyHistogram(names) => command.arg(names),
+            Ask::LatencyHistogram(names) => command.args(names),
             Ask::SlowlogLast => command.arg("1"),
-            Ask::SlowlogNew(count) => command.arg(*count),
+            Ask::SlowlogNew(count) => command.arg(count.to_string()),
             Ask::CommandlogKnown => command.arg("COMMANDLOG"),
             Ask::Commandlog(log) => command.arg(log),
             Ask::SentinelQuorum(master) | Ask::SentinelPeers(master) | Ask::SentinelReplicas(master) => command.arg(master),
@@ -291,10 +291,10 @@ mod tests {
     fn what_is_refused_is_not_sent_again() {
         let mut known = None;
         learn(&mut known, "run_id:a\n");
-        let error = |text: &[u8]| redis::parse_redis_value(text).unwrap();
-        let note = |known: &mut Option<Known>, ask, text: &[u8]| known.as_mut().unwrap().note(&ask, &error(text));
-        note(&mut known, Ask::Config, b"-NOPERM this user has no permissions\r\n");
-        note(&mut known, Ask::SlowlogLength, b"-LOADING Redis is loading\r\n");
+        let note =
+            |known: &mut Option<Known>, ask, text: &'static str| known.as_mut().unwrap().note(&ask, &Value::Error(text.into()));
+        note(&mut known, Ask::Config, "NOPERM this user has no permissions");
+        note(&mut known, Ask::SlowlogLength, "LOADING Redis is loading");
         let asks = plan(known.as_ref(), &options());
         assert!(!asks.contains(&Ask::Config) && asks.contains(&Ask::SlowlogLength));
     }

@@ -2,27 +2,14 @@
 
 use std::borrow::Cow;
 
-use redis::Value;
-
+use super::resp::Value;
 use crate::system::text;
 
 /// The text of a reply; `None` where it is no text.
 pub(super) fn text(reply: &Value) -> Option<Cow<'_, str>> {
     match reply {
-        Value::BulkString(bytes) => Some(text::utf8(bytes)),
-        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(Cow::Borrowed(text)),
-        Value::Okay => Some(Cow::Borrowed("OK")),
+        Value::Bulk(bytes) | Value::Simple(bytes) => Some(text::utf8(bytes)),
         _ => None,
-    }
-}
-
-/// As [`text`], without copying a long one.
-pub(super) fn into_text(reply: Value) -> Option<String> {
-    match reply {
-        Value::BulkString(bytes) => {
-            Some(String::from_utf8(bytes).unwrap_or_else(|error| text::utf8(error.as_bytes()).into_owned()))
-        }
-        other => text(&other).map(Cow::into_owned),
     }
 }
 
@@ -37,7 +24,7 @@ pub(super) fn integer(reply: &Value) -> Option<i64> {
 /// The elements of a list; none where it is no list.
 pub(super) fn list(reply: &Value) -> &[Value] {
     match reply {
-        Value::Array(list) | Value::Set(list) => list,
+        Value::Array(list) => list,
         _ => &[],
     }
 }
@@ -58,29 +45,32 @@ pub(super) fn short(words: &str) -> &str {
 /// What the server said when it refused: its error as one line, without what it may quote of our command (the password of AUTH,
 /// on a server that does not know AUTH).
 pub(super) fn refusal(reply: &Value) -> Option<String> {
-    let Value::ServerError(error) = reply else { return None };
-    let details = error.details().unwrap_or_default();
-    let details = details.split_once(", with args beginning with").map_or(details, |(before, _)| before);
-    Some(format!("{} {details}", error.code()).trim_end().to_owned())
+    let Value::Error(words) = reply else { return None };
+    let words = text::utf8(words);
+    let words = words.split_once(", with args beginning with").map_or(&*words, |(before, _)| before);
+    Some(words.trim().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn reply(bytes: &'static [u8]) -> Value {
+        Value::take(&mut bytes::Bytes::from_static(bytes)).unwrap()
+    }
+
     #[test]
     fn a_refusal_does_not_quote_the_command() {
-        let reply = redis::parse_redis_value(b"-ERR unknown command 'AUTH', with args beginning with: 'hunter2' \r\n").unwrap();
-        assert_eq!(refusal(&reply).unwrap(), "ERR unknown command 'AUTH'");
-        let reply = redis::parse_redis_value(b"-NOAUTH Authentication required.\r\n").unwrap();
-        assert_eq!(refusal(&reply).unwrap(), "NOAUTH Authentication required.");
-        assert_eq!(refusal(&Value::Okay), None);
+        let quoting = reply(b"-ERR unknown command 'AUTH', with args beginning with: 'hunter2' \r\n");
+        assert_eq!(refusal(&quoting).unwrap(), "ERR unknown command 'AUTH'");
+        assert_eq!(refusal(&reply(b"-NOAUTH Authentication required.\r\n")).unwrap(), "NOAUTH Authentication required.");
+        assert_eq!(refusal(&reply(b"+OK\r\n")), None);
         assert_eq!((short("ERR no"), short(&"ü".repeat(1_000))), ("ERR no", &*"ü".repeat(200)));
     }
 
     #[test]
     fn lists_and_numbers() {
-        let reply = redis::parse_redis_value(b"*4\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n$2\r\n-2\r\n").unwrap();
+        let reply = reply(b"*4\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n$2\r\n-2\r\n");
         let pairs: Vec<_> = pairs(&reply).map(|(key, value)| (key.into_owned(), integer(value))).collect();
         assert_eq!(pairs, [("a".into(), Some(1)), ("b".into(), Some(-2))]);
         assert!(list(&Value::Nil).is_empty());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use redis::Value;
+use super::resp::Value;
 
 use super::plan::{Ask, Known};
 use super::reply::refusal;

@@ -1,6 +1,6 @@
 //! What a Sentinel says of the masters it watches: INFO section Sentinel and the SENTINEL commands.
 
-use redis::Value;
+use super::resp::Value;
 
 use super::info::{Info, item, number};
 use super::reply::{integer, list, pairs, refusal, short, text};
@@ -118,7 +118,7 @@ pub(super) fn quorum(master: &str, reply: &Value, out: &mut Samples) {
         None => text(reply).map(|text| text.into_owned()),
     };
     if let Some(message) = message {
-        let ok = !matches!(reply, Value::ServerError(_));
+        let ok = !matches!(reply, Value::Error(_));
         out.family(&QUORUM).add([("master_name", master), ("message", short(&message))], ok);
     }
 }

@@ -1,6 +1,6 @@
 //! SLOWLOG and, on Valkey 8.1 and later, COMMANDLOG: how long the logs are, and the newest slow command. No arguments are shown.
 
-use redis::Value;
+use super::resp::Value;
 
 use super::reply::{integer, list};
 use crate::exposition::{Family, Samples, from_i64};

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::Value;
+use super::resp::{Cmd, Value};
 
 use super::address::Endpoint;
 use super::connection::Failure;
-use super::keys::{Link, command};
+use super::keys::Link;
 use super::registry::Registry;
 use super::reply;
 use super::target::Target;
@@ -173,7 +173,7 @@ pub(super) fn name(endpoint: &Endpoint) -> String {
 
 /// One command's reply; an error of the server is a failure.
 async fn ask(link: &mut Link, words: &[&[u8]]) -> Result<Value, Failure> {
-    let reply = link.ask(0, 0, vec![command(words)]).await?.into_iter().next().unwrap_or(Value::Nil);
+    let reply = link.ask(0, 0, vec![Cmd::of(words)]).await?.into_iter().next().unwrap_or(Value::Nil);
     reply::refusal(&reply).map_or(Ok(reply), |words| Err(Failure::Refused(words)))
 }
 

@@ -1,9 +1,10 @@
 //! One scrape of one server: ask, learn, write.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use redis::{Cmd, Value};
+use super::resp::{Cmd, Value};
 
 use super::beyond::Beyond;
 use super::connection::{Connection, Failure};
@@ -160,7 +161,7 @@ impl Server {
                 Some(words) if ask == Ask::InfoAll && words.starts_with("ERR ") => {}
                 Some(words) => return Err(Failure::Refused(words)),
             }
-            answers.info = reply::into_text(reply).filter(|text| Info::is(text));
+            answers.info = reply::text(&reply).map(Cow::into_owned).filter(|text| Info::is(text));
             match &answers.info {
                 Some(text) => {
                     let info = Info::parse(text);
@@ -190,16 +191,8 @@ impl Server {
         *connect += start.elapsed();
         let connection = self.connection.insert(connection?);
         let credentials = self.target.credentials().map_err(Failure::Password)?;
-        let login = credentials.as_ref().map(|(user, password)| {
-            let mut command = Cmd::new();
-            command.arg("AUTH").arg(*user).arg(password.reveal());
-            command
-        });
-        let name = self.manner.client_name.then(|| {
-            let mut command = Cmd::new();
-            command.arg(&["CLIENT", "SETNAME", env!("CARGO_PKG_NAME")]);
-            command
-        });
+        let login = credentials.as_ref().map(|(user, password)| Cmd::login(*user, password));
+        let name = self.manner.client_name.then(|| Cmd::of(&[b"CLIENT", b"SETNAME", env!("CARGO_PKG_NAME").as_bytes()]));
         let first = usize::from(login.is_some()) + usize::from(name.is_some());
         let replies = connection.ask(login.into_iter().chain(name).chain(commands())).await;
         let refused = match &replies {
@@ -323,10 +316,10 @@ mod tests {
             Just(Value::Nil),
             any::<i64>().prop_map(Value::Int),
             "(calls|histogram_usec|name|ip|port|flags|databases|client-output-buffer-limit|maxmemory|[0-9]{1,20}|.{0,5})"
-                .prop_map(|text| Value::BulkString(text.into_bytes())),
-            any::<Vec<u8>>().prop_map(Value::BulkString),
-            any::<String>().prop_map(Value::SimpleString),
-            Just(redis::parse_redis_value(b"-ERR unknown\r\n").unwrap()),
+                .prop_map(|text| Value::Bulk(text.into())),
+            any::<Vec<u8>>().prop_map(|bytes| Value::Bulk(bytes.into())),
+            any::<String>().prop_map(|text| Value::Simple(text.into())),
+            Just(Value::Error("ERR unknown".into())),
         ];
         leaf.prop_recursive(4, 64, 8, |inner| proptest::collection::vec(inner, 0..8).prop_map(Value::Array))
     }
@@ -344,7 +337,7 @@ mod tests {
 
         #[test]
         fn any_answers_make_a_page(lines in proptest::collection::vec(line(), 0..40), replies in proptest::collection::vec(reply(), 12)) {
-            let info = (Ask::InfoAll, Value::BulkString(lines.join("\r\n").into_bytes()));
+            let info = (Ask::InfoAll, Value::Bulk(lines.join("\r\n").into()));
             let latest = std::iter::once(info).chain(every_ask().into_iter().zip(replies));
             let (mut server, mut out, mut answers) = (server(), Samples::new(), Answers::default());
             let _ = server.learn(latest, &mut answers);
@@ -360,7 +353,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_an_answer_or_none(bytes: Vec<u8>) {
-            let _ = server().learn([(Ask::InfoAll, Value::BulkString(bytes))], &mut Answers::default());
+            let _ = server().learn([(Ask::InfoAll, Value::Bulk(bytes.into()))], &mut Answers::default());
         }
     }
 }

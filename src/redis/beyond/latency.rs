@@ -5,8 +5,8 @@
 //! the same round trip as INFO; if INFO then shows that another command has run too, it is asked about in a second one. So no
 //! histogram shown is older than the INFO beside it: a command that did not run has the histogram it had.
 
+use super::super::resp::Value;
 use hashbrown::HashMap;
-use redis::Value;
 
 use super::super::commands::Command;
 use super::super::info::{Info, item};
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     fn reply(commands: &[(&str, i64)]) -> Value {
-        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let text = |text: &str| Value::Bulk(text.to_owned().into());
         let one = |calls| {
             let buckets = Value::Array(vec![Value::Int(16), Value::Int(calls - 1), Value::Int(33), Value::Int(calls)]);
             Value::Array(vec![text("calls"), Value::Int(calls), text("histogram_usec"), buckets])

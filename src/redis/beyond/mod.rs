@@ -16,7 +16,7 @@ mod writes;
 
 use std::time::{Duration, Instant};
 
-use redis::Value;
+use super::resp::Value;
 
 use super::address::Endpoint;
 use super::info::Info;

@@ -1,6 +1,6 @@
 //! Slow commands by name, from the new entries of the slow log. Of their arguments only the command's name is looked at.
 
-use redis::Value;
+use super::super::resp::Value;
 
 use super::super::reply::{integer, list, text};
 use crate::exposition::{Family, Labels, Samples, from_i64};
@@ -152,7 +152,7 @@ mod tests {
 
     fn entries(ids: std::ops::RangeInclusive<i64>, command: &str) -> Value {
         let entry = |id| {
-            let words = [command, "secret"].map(|word| Value::BulkString(word.as_bytes().to_vec()));
+            let words = [command, "secret"].map(|word| Value::Bulk(word.to_owned().into()));
             Value::Array(vec![Value::Int(id), Value::Int(0), Value::Int(20_000), Value::Array(words.to_vec())])
         };
         Value::Array(ids.rev().map(entry).collect())
@@ -185,7 +185,7 @@ mod tests {
         let mut log = Slowlog::default();
         log.newest(&Value::Array(Vec::new()));
         for command in ["GeT", "a b", "", &"x".repeat(33)] {
-            log.count(&name(&Value::Array(vec![Value::BulkString(command.into()), Value::BulkString("secret".into())])), 30_000);
+            log.count(&name(&Value::Array(vec![Value::Bulk(command.to_owned().into()), Value::Bulk("secret".into())])), 30_000);
         }
         (0..200).for_each(|number| log.count(&format!("c{number}"), 1));
         assert!(log.commands.len() <= COMMANDS + 1);

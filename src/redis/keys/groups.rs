@@ -4,8 +4,9 @@ use hashbrown::HashMap;
 
 use super::super::connection::Failure;
 use super::super::reply::integer;
+use super::super::resp::Cmd;
 use super::findings::Findings;
-use super::link::{Link, command};
+use super::link::Link;
 use super::pass::{self, Scan, Tally, shown};
 use super::wanted::{Key, Wanted};
 use crate::exposition::{Family, from_i64};
@@ -46,7 +47,7 @@ pub(super) async fn read(
     let mut scan = Scan::new(database, None, wanted.batch);
     while let Some(names) = scan.next(link, tally).await? {
         for names in names.chunks(AT_ONCE) {
-            let asks = names.iter().map(|name| command(&[b"MEMORY", b"USAGE", name]));
+            let asks = names.iter().map(|name| Cmd::of(&[b"MEMORY", b"USAGE", name]));
             let replies = link.ask(database, 0, asks.collect()).await?;
             for (name, reply) in names.iter().zip(&replies) {
                 let group = wanted.groups.iter().find_map(|pattern| pattern.captured(name));

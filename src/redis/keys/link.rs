@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, Value};
+use super::super::resp::{Cmd, Value};
 
 use super::super::connection::{Connection, Failure};
 use super::super::reply;
@@ -72,9 +72,7 @@ impl Link {
             None => {
                 self.database = 0;
                 if let Some((user, password)) = self.target.credentials().map_err(Failure::Password)? {
-                    let mut login = Cmd::new();
-                    login.arg("AUTH").arg(user).arg(password.reveal());
-                    first.push(login);
+                    first.push(Cmd::login(user, &password));
                 }
                 Connection::open(&self.target.endpoint, &self.target.tls).await?
             }
@@ -82,9 +80,7 @@ impl Link {
         // Put back only when all went well: what is cut off in the middle is not used again.
         let mut connection = connection;
         if self.database != database {
-            let mut select = Cmd::new();
-            select.arg("SELECT").arg(database);
-            first.push(select);
+            first.push(Cmd::of(&[b"SELECT", database.to_string().as_bytes()]));
         }
         let ours = first.len();
         let mut replies = connection.ask(first.into_iter().chain(commands)).await?;
@@ -97,15 +93,6 @@ impl Link {
         (self.connection, self.database) = (Some(connection), database);
         Ok(theirs)
     }
-}
-
-/// A command of plain words.
-pub(in super::super) fn command(words: &[&[u8]]) -> Cmd {
-    let mut command = Cmd::new();
-    for word in words {
-        command.arg(*word);
-    }
-    command
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 
 pub(super) use self::findings::Findings;
 use self::link::Budget;
-pub(super) use self::link::{Link, command};
+pub(super) use self::link::Link;
 use self::pass::Report;
 pub(super) use self::wanted::{Wanted, flags};
 use super::target::Target;

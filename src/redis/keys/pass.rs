@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use super::super::resp::{Cmd, Value};
 use hashbrown::HashSet;
-use redis::Value;
 
 use super::super::connection::Failure;
 use super::super::reply::{list, refusal, text};
 use super::findings::Findings;
-use super::link::{Link, command};
+use super::link::Link;
 use super::wanted::{Key, Wanted};
 use super::{Facts, groups, scripts, search, sizes, streams};
 use crate::exposition::{Family, from_u64};
@@ -245,11 +245,11 @@ impl<'a> Scan<'a> {
     /// The next names, possibly none; `None` at the end.
     pub(super) async fn next(&mut self, link: &mut Link, tally: &mut Tally) -> Result<Option<Vec<Vec<u8>>>, Failure> {
         let Some(cursor) = self.cursor.take() else { return Ok(None) };
-        let mut scan = command(&[b"SCAN", &cursor]);
+        let mut scan = Cmd::of(&[b"SCAN", &cursor]);
         if let Some(pattern) = self.pattern {
             scan.arg("MATCH").arg(pattern);
         }
-        scan.arg("COUNT").arg(self.batch);
+        scan.arg("COUNT").arg(self.batch.to_string());
         let keys = usize::try_from(self.batch).unwrap_or(usize::MAX);
         let replies = link.ask(self.database, keys, vec![scan]).await?;
         let reply = replies.into_iter().next().unwrap_or(Value::Nil);
@@ -262,7 +262,7 @@ impl<'a> Scan<'a> {
         self.cursor =
             text(cursor).filter(|text| text.parse::<u64>().is_ok_and(|cursor| cursor != 0)).map(|text| text.as_bytes().to_vec());
         let names = list(names).iter().filter_map(|name| match name {
-            Value::BulkString(bytes) => Some(bytes.clone()),
+            Value::Bulk(bytes) => Some(bytes.to_vec()),
             _ => None,
         });
         Ok(Some(names.collect()))

@@ -2,8 +2,9 @@
 
 use super::super::connection::Failure;
 use super::super::reply::{pairs, refusal, text};
+use super::super::resp::{Cmd, Value};
 use super::findings::Findings;
-use super::link::{Link, command};
+use super::link::Link;
 use super::wanted::Script;
 use crate::exposition::Family;
 
@@ -18,14 +19,14 @@ pub(super) async fn run(
     out: &mut Findings,
 ) -> Result<Option<String>, Failure> {
     let eval: &[u8] = if read_only { b"EVAL_RO" } else { b"EVAL" };
-    let replies = link.ask(0, 0, vec![command(&[eval, script.text.as_bytes(), b"0", b"0"])]).await?;
+    let replies = link.ask(0, 0, vec![Cmd::of(&[eval, script.text.as_bytes(), b"0", b"0"])]).await?;
     let file = ("filename", &*script.file);
     let Some(reply) = replies.first() else { return Ok(None) };
     let mut failed = refusal(reply);
     let mut values = Vec::new();
     for (name, value) in pairs(reply) {
         let number = match value {
-            redis::Value::Int(number) => Some(crate::exposition::from_i64(*number)),
+            Value::Int(number) => Some(crate::exposition::from_i64(*number)),
             other => text(other).and_then(|text| text.parse::<f64>().ok()),
         };
         match number {

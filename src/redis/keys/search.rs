@@ -2,8 +2,9 @@
 
 use super::super::connection::Failure;
 use super::super::reply::{list, pairs, refusal, text};
+use super::super::resp::{Cmd, Value};
 use super::findings::Findings;
-use super::link::{Link, command};
+use super::link::Link;
 use crate::exposition::Family;
 
 /// `"field" => "family" "help";`, and the factor of the value.
@@ -45,15 +46,15 @@ const MOST: usize = 1000;
 
 /// Reads all indexes whose name matches; nothing on a server without the module.
 pub(super) async fn read(link: &mut Link, which: &regex_lite::Regex, out: &mut Findings) -> Result<(), Failure> {
-    let replies = link.ask(0, 0, vec![command(&[b"FT._LIST"])]).await?;
+    let replies = link.ask(0, 0, vec![Cmd::of(&[b"FT._LIST"])]).await?;
     let Some(reply) = replies.first().filter(|reply| refusal(reply).is_none()) else { return Ok(()) };
     let names = list(reply).iter().filter_map(text).filter(|name| which.is_match(name)).take(MOST);
     for name in names {
-        let replies = link.ask(0, 1, vec![command(&[b"FT.INFO", name.as_bytes()])]).await?;
+        let replies = link.ask(0, 1, vec![Cmd::of(&[b"FT.INFO", name.as_bytes()])]).await?;
         for (field, value) in replies.first().into_iter().flat_map(pairs) {
             let Some((_, factor, family)) = FIELDS.iter().find(|(known, ..)| *known == field) else { continue };
             let value = match value {
-                redis::Value::Int(number) => Some(crate::exposition::from_i64(*number)),
+                Value::Int(number) => Some(crate::exposition::from_i64(*number)),
                 other => text(other).and_then(|text| text.parse::<f64>().ok()),
             };
             if let Some(value) = value {

@@ -1,12 +1,12 @@
 //! Type, size, memory and value of keys. Asked in steps, so that no command goes to a key of the wrong type: each such try would
 //! count as an error in the server's own statistics.
 
-use redis::{Cmd, Value};
+use super::super::resp::{Cmd, Value};
 
 use super::super::connection::Failure;
 use super::super::reply::{integer, refusal, text};
 use super::findings::Findings;
-use super::link::{Link, command};
+use super::link::Link;
 use super::pass::shown;
 use super::wanted::Key;
 use crate::exposition::{Family, from_i64};
@@ -57,14 +57,14 @@ pub(super) async fn read(
     missing: bool,
     out: &mut Findings,
 ) -> Result<(), Failure> {
-    let commands = names.iter().flat_map(|name| [command(&[b"TYPE", name]), command(&[b"MEMORY", b"USAGE", name])]);
+    let commands = names.iter().flat_map(|name| [Cmd::of(&[b"TYPE", name]), Cmd::of(&[b"MEMORY", b"USAGE", name])]);
     let replies = link.ask(database, names.len(), commands.collect()).await?;
     let refused = replies.iter().step_by(2).find_map(denial);
     let mut keys: Vec<_> = names.iter().zip(replies.chunks(2)).filter_map(|(name, replies)| known(name, replies)).collect();
 
     let size = |key: &Known<'_>| {
         let (_, word) = SIZES.iter().find(|(kind, _)| *kind == key.kind)?;
-        Some(command(&[word.as_bytes(), key.name]))
+        Some(Cmd::of(&[word.as_bytes(), key.name]))
     };
     step(link, database, &mut keys, size, |key, reply| key.size = integer(reply)).await?;
 
@@ -72,17 +72,17 @@ pub(super) async fn read(
     let start = |key: &Known<'_>| {
         let size = key.size.filter(|size| key.kind == "string" && (1..=HYPERLOGLOG).contains(size))?;
         let whole = values && size <= LONGEST;
-        Some(if whole { command(&[b"GET", key.name]) } else { command(&[b"GETRANGE", key.name, b"0", b"3"]) })
+        Some(if whole { Cmd::of(&[b"GET", key.name]) } else { Cmd::of(&[b"GETRANGE", key.name, b"0", b"3"]) })
     };
     let keep = |key: &mut Known<'_>, reply: &Value| {
-        if let Value::BulkString(bytes) = reply {
-            key.value = Some(bytes.clone());
+        if let Value::Bulk(bytes) = reply {
+            key.value = Some(bytes.to_vec());
         }
     };
     step(link, database, &mut keys, start, keep).await?;
 
     let is_hyperloglog = |key: &Known<'_>| key.value.as_ref().is_some_and(|value| value.starts_with(MAGIC));
-    let count = |key: &Known<'_>| is_hyperloglog(key).then(|| command(&[b"PFCOUNT", key.name]));
+    let count = |key: &Known<'_>| is_hyperloglog(key).then(|| Cmd::of(&[b"PFCOUNT", key.name]));
     let counted = |key: &mut Known<'_>, reply: &Value| {
         if let Some(count) = integer(reply) {
             (key.size, key.value) = (Some(count), None);

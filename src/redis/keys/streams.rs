@@ -1,11 +1,11 @@
 //! Streams, their groups and their consumers. From XINFO.
 
-use redis::Value;
+use super::super::resp::{Cmd, Value};
 
 use super::super::connection::Failure;
 use super::super::reply::{integer, list, pairs, refusal, text};
 use super::findings::Findings;
-use super::link::{Link, command};
+use super::link::Link;
 use super::pass::shown;
 use super::sizes::denial;
 use super::wanted::{Key, Wanted};
@@ -58,7 +58,7 @@ const GROUPS: usize = 1000;
 
 /// Reads one stream into `out`; nothing if it is not there or no stream.
 pub(super) async fn read(link: &mut Link, key: &Key, wanted: &Wanted, out: &mut Findings) -> Result<(), Failure> {
-    let asks = [&b"STREAM"[..], b"GROUPS"].map(|what| command(&[b"XINFO", what, &key.name]));
+    let asks = [&b"STREAM"[..], b"GROUPS"].map(|what| Cmd::of(&[b"XINFO", what, &key.name]));
     let replies = link.ask(key.database, 1, asks.into()).await?;
     let [stream, groups] = &replies[..] else { return Ok(()) };
     if let Some(words) = denial(stream) {
@@ -91,7 +91,7 @@ pub(super) async fn read(link: &mut Link, key: &Key, wanted: &Wanted, out: &mut 
     if !wanted.consumers || names.is_empty() {
         return Ok(());
     }
-    let asks = names.iter().map(|group| command(&[b"XINFO", b"CONSUMERS", &key.name, group]));
+    let asks = names.iter().map(|group| Cmd::of(&[b"XINFO", b"CONSUMERS", &key.name, group]));
     let replies = link.ask(key.database, 0, asks.collect()).await?;
     for (group, consumers) in names.iter().zip(&replies) {
         let group = shown(group);
@@ -115,7 +115,7 @@ fn find<'a>(reply: &'a Value, field: &str) -> Option<&'a Value> {
 
 fn bytes(reply: &Value) -> Option<Vec<u8>> {
     match reply {
-        Value::BulkString(bytes) => Some(bytes.clone()),
+        Value::Bulk(bytes) => Some(bytes.to_vec()),
         other => text(other).map(|text| text.into_owned().into_bytes()),
     }
 }
