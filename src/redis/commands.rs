@@ -41,7 +41,7 @@ pub(super) fn parse<'a>(info: &Info<'a>) -> Vec<Command<'a>> {
     commands.collect()
 }
 
-/// Writes the counts, and the percentiles of INFO with them.
+/// Writes the counts.
 pub(super) fn emit(info: &Info<'_>, commands: &[Command<'_>], out: &mut Samples) {
     for command in commands {
         out.family(&CALLS).add([("cmd", command.name)], command.calls);
@@ -65,16 +65,15 @@ pub(super) fn emit(info: &Info<'_>, commands: &[Command<'_>], out: &mut Samples)
             out.family(&ERRORS).add([("err", error)], count);
         }
     }
-    percentiles(info, commands, out);
 }
 
 /// `latency_percentiles_usec_set:p50=0.001,p99=3.007,p99.9=7.007`
 ///
 /// Sum and count are those of the command's own line, without which the summary would be no summary: then it is left out.
 /// The label is the percentile as the server writes it, 50 and not 0.5, since dashboards know it so.
-fn percentiles(info: &Info<'_>, commands: &[Command<'_>], out: &mut Samples) {
+pub(super) fn percentiles<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>, commands: &[Command<'_>], out: &mut Samples) {
     let known: HashMap<&str, &Command<'_>> = commands.iter().map(|command| (command.name, command)).collect();
-    for (name, list) in info.with_prefix("latency_percentiles_usec_") {
+    for (name, list) in lines {
         let Some(command) = known.get(name) else { continue };
         let mut rows = out.family(&PERCENTILES);
         for (percentile, value) in items(list) {
@@ -104,7 +103,7 @@ mod tests {
             "cmdstat_get:calls=3,usec=7\nlatency_percentiles_usec_get:p50=1.003,p99.9=2\nlatency_percentiles_usec_set:p50=1\n",
         );
         let mut out = Samples::new();
-        percentiles(&info, &parse(&info), &mut out);
+        percentiles(info.with_prefix("latency_percentiles_usec_"), &parse(&info), &mut out);
         let page = String::from_utf8(crate::exposition::Page::new(vec![out]).to_vec()).unwrap();
         let lines: Vec<_> = page.lines().skip(2).collect();
         assert_eq!(

@@ -1,9 +1,11 @@
 //! CONFIG GET: the few settings that are metrics. Everything else in the reply, passwords among it, is dropped at once.
 
-use super::resp::Value;
+use std::path::{Path, PathBuf};
 
 use super::beyond::Kept;
+use super::options::Options;
 use super::reply::{pairs, text};
+use super::resp::Value;
 use crate::exposition::{Family, Samples};
 
 /// `"setting" => "family" "help";`, one line a setting that is one number.
@@ -34,6 +36,21 @@ static OVERCOME: Family = Family::gauge(
     "Time above the soft limit after which a client of the class is cut off (CONFIG client-output-buffer-limit).",
 );
 
+static VALUE: Family = Family::gauge("redis_config_value", "A setting that is a number (CONFIG GET).");
+static TEXT: Family = Family::gauge("redis_config_key_value", "1, with a setting as it is written (CONFIG GET).");
+static SENTINEL_VALUE: Family =
+    Family::gauge("redis_sentinel_config_value", "A setting of the Sentinel that is a number (SENTINEL CONFIG GET).");
+static SENTINEL_TEXT: Family =
+    Family::gauge("redis_sentinel_config_key_value", "1, with a setting of the Sentinel as it is written (SENTINEL CONFIG GET).");
+
+/// Settings that are never shown, as in redis_exporter, and those that are shown only where they are empty: it would show them.
+const SECRETS: [&str; 4] = ["requirepass", "masterauth", "tls-key-file-pass", "tls-client-key-file-pass"];
+const MORE_SECRETS: [&str; 2] = ["primaryauth", "sentinel-pass"];
+
+fn may_be_shown(name: &str, value: &str) -> bool {
+    !SECRETS.contains(&name) && (value.is_empty() || !MORE_SECRETS.contains(&name))
+}
+
 /// What we keep of a server's settings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Config {
@@ -42,6 +59,11 @@ pub(super) struct Config {
     numbers: Vec<(usize, f64)>,
     limits: Vec<Limit>,
     pub(super) kept: Kept,
+    /// All of them that hold no secret, if they are wanted.
+    all: Vec<(String, String)>,
+    /// Folder and name of the snapshot, if its size is wanted.
+    folder: Option<String>,
+    snapshot: Option<String>,
 }
 
 /// Limits of one class of clients.
@@ -55,12 +77,17 @@ struct Limit {
 
 impl Config {
     /// `[name, value, name, value, …]`
-    pub(super) fn parse(reply: &Value) -> Self {
+    pub(super) fn parse(reply: &Value, options: &Options) -> Self {
         let mut config = Config::default();
         for (name, value) in pairs(reply) {
             let Some(value) = text(value) else { continue };
+            if options.settings && may_be_shown(&name, &value) {
+                config.all.push((name.clone().into_owned(), value.clone().into_owned()));
+            }
             config.kept.add(&name, &value);
             match &*name {
+                "dir" if options.rdb_size => config.folder = Some(value.into_owned()),
+                "dbfilename" if options.rdb_size => config.snapshot = Some(value.into_owned()),
                 "databases" => config.databases = value.parse().ok(),
                 "client-output-buffer-limit" => config.limits = limits(&value),
                 _ => {
@@ -72,7 +99,13 @@ impl Config {
         config
     }
 
+    /// Where the snapshot is, on the server's host.
+    pub(super) fn snapshot(&self) -> Option<PathBuf> {
+        Some(Path::new(self.folder.as_ref()?).join(self.snapshot.as_ref()?))
+    }
+
     pub(super) fn emit(&self, out: &mut Samples) {
+        settings(self.all.iter().map(|(name, value)| (&**name, &**value)), [&VALUE, &TEXT], out);
         for (place, value) in &self.numbers {
             if let Some((_, family)) = NUMBERS.get(*place) {
                 out.family(family).add([], *value);
@@ -85,6 +118,27 @@ impl Config {
         for limit in &self.limits {
             out.family(&OVERCOME).add([("class", &limit.class), ("limit", "soft")], limit.seconds);
         }
+    }
+}
+
+/// The answer to SENTINEL CONFIG GET, without the password that a Sentinel logs in with.
+pub(super) fn sentinel(reply: &Value, out: &mut Samples) {
+    let all: Vec<_> = pairs(reply).filter_map(|(name, value)| Some((name, text(value)?))).collect();
+    let shown = all.iter().filter(|(name, value)| may_be_shown(name, value));
+    settings(shown.map(|(name, value)| (&**name, &**value)), [&SENTINEL_VALUE, &SENTINEL_TEXT], out);
+}
+
+/// Each setting as text, and as a number where it is one.
+fn settings<'a>(
+    all: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    [numbers, texts]: [&'static Family; 2],
+    out: &mut Samples,
+) {
+    for (name, value) in all.clone() {
+        out.family(texts).add([("key", name), ("value", value)], 1u8);
+    }
+    for (name, value) in all.filter_map(|(name, value)| Some((name, value.parse::<f64>().ok()?))) {
+        out.family(numbers).add([("key", name)], value);
     }
 }
 
@@ -112,7 +166,7 @@ mod tests {
         let reply =
             ["databases", "16", "requirepass", "hunter2", "maxmemory", "512", "client-output-buffer-limit", "normal 0 0 0 x 1"];
         let reply = Value::Array(reply.iter().map(|text| Value::Bulk((*text).into())).collect());
-        let config = Config::parse(&reply);
+        let config = Config::parse(&reply, &Options { settings: true, ..Options::default() });
         assert!(!format!("{config:?}").contains("hunter2"));
         assert_eq!((config.databases, config.numbers.len(), config.limits.len()), (Some(16), 1, 1));
         let mut out = Samples::new();

@@ -51,6 +51,11 @@ fn fields(text: &str) -> impl Iterator<Item = (&str, &str)> {
     lines.filter_map(|line| split(line, b':')).map(|(name, value)| (name, value.trim_end()))
 }
 
+/// The names of the sections of a text: `# Clients`.
+pub(super) fn sections(text: &str) -> impl Iterator<Item = &str> {
+    Lines(text).filter_map(|line| line.strip_prefix("# ")).map(str::trim_end)
+}
+
 /// The lines of a text, cut with memchr: INFO is most of what a scrape reads.
 struct Lines<'a>(&'a str);
 

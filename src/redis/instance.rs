@@ -15,8 +15,8 @@ static IO_THREAD: Family = Family::counter(
     "Seconds in which the I/O thread was not idle (INFO used_active_time_io_thread_N).",
 );
 
-/// The labels of `redis_instance_info`. A field that the server does not send gives an empty label: Valkey says `server_mode`
-/// in place of `redis_mode`, a Sentinel has no role.
+/// The labels of `redis_instance_info`. A field that the server does not send gives an empty label: a Sentinel has no role. Valkey
+/// says `server_mode` in place of `redis_mode`, which redis_exporter (`compat`) does not know.
 const IDENTITY: [&str; 10] = [
     "role",
     "redis_version",
@@ -33,8 +33,12 @@ const IDENTITY: [&str; 10] = [
 /// Labels only where the server sends the field.
 const VALKEY: [&str; 2] = ["valkey_version", "valkey_release_stage"];
 
-pub(super) fn emit(info: &Info<'_>, now: SystemTime, out: &mut Samples) {
-    let mut labels: Vec<_> = IDENTITY.iter().map(|name| (*name, info.get(name).unwrap_or_default())).collect();
+pub(super) fn emit(info: &Info<'_>, now: SystemTime, compat: bool, out: &mut Samples) {
+    let get = |name: &str| match info.get(name) {
+        None if name == "redis_mode" && !compat => info.get("server_mode"),
+        value => value,
+    };
+    let mut labels: Vec<_> = IDENTITY.iter().map(|name| (*name, get(name).unwrap_or_default())).collect();
     labels.extend(VALKEY.iter().filter_map(|name| Some((*name, info.get(name)?))));
     out.family(&INSTANCE).line("", &crate::exposition::Labels::new(), &labels, 1u8);
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

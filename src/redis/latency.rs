@@ -42,11 +42,12 @@ pub(super) fn spikes(reply: &Value, out: &mut Samples) {
 
 /// The histograms with the server's own buckets.
 ///
-/// The sum is that of INFO for the same command. As in redis_exporter, it is 0 for a name with other characters than letters,
-/// digits and `|`.
+/// The sum is that of INFO for the same command and its sub-commands. redis_exporter (`compat`) has 0 for a name with other
+/// characters than letters, digits and `|`.
 pub(super) fn histograms<'a>(
     histograms: impl Iterator<Item = (&'a str, &'a Histogram)>,
     commands: &[Command<'_>],
+    compat: bool,
     out: &mut Samples,
 ) {
     let (none, mut number, mut rows) = (Labels::new(), itoa::Buffer::new(), out.family(&HISTOGRAM));
@@ -62,13 +63,13 @@ pub(super) fn histograms<'a>(
             rows.line("_bucket", &none, &[("cmd", name), ("le", limit)], *count);
         }
         rows.line("_bucket", &none, &[("cmd", name), ("le", "+Inf")], *calls);
-        rows.line("_sum", &none, &[("cmd", name)], sum(name, commands));
+        rows.line("_sum", &none, &[("cmd", name)], sum(name, commands, compat));
         rows.line("_count", &none, &[("cmd", name)], *calls);
     }
 }
 
-fn sum(name: &str, commands: &[Command<'_>]) -> f64 {
-    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'|');
+fn sum(name: &str, commands: &[Command<'_>], compat: bool) -> f64 {
+    let plain = |name: &str| !compat || name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'|');
     let own = |other: &str| other.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('|'));
     let own = commands.iter().filter(|command| own(command.name) && plain(command.name));
     own.fold(0.0, |sum, command| sum + command.usec)
@@ -101,7 +102,10 @@ mod tests {
     fn sums_come_from_info() {
         let info = Info::parse("cmdstat_get:calls=1,usec=7\ncmdstat_getset:calls=1,usec=100\ncmdstat_a-b:calls=1,usec=9\n");
         let commands = commands::parse(&info);
-        assert_eq!((sum("get", &commands), sum("a-b", &commands), sum("none", &commands)), (7.0, 0.0, 0.0));
+        for compat in [false, true] {
+            assert_eq!((sum("get", &commands, compat), sum("none", &commands, compat)), (7.0, 0.0));
+            assert_eq!(sum("a-b", &commands, compat), if compat { 0.0 } else { 9.0 });
+        }
     }
 
     #[test]
@@ -110,7 +114,7 @@ mod tests {
         let mut out = Samples::new();
         let mut read = super::super::beyond::latency::Histograms::default();
         read.read(&[], &Value::take(&mut bytes::Bytes::from_static(reply)).unwrap());
-        read.emit(&[], &mut out);
+        read.emit(&[], false, &mut out);
         let page = String::from_utf8(crate::exposition::Page::new(vec![out]).to_vec()).unwrap();
         let lines: Vec<_> = page.lines().skip(2).collect();
         assert_eq!(

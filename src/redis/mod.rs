@@ -5,32 +5,44 @@
 //! What is parsed is bytes in, plain values out; a field that is not there gives no series, whatever the server's version.
 
 mod address;
+mod ask;
 mod beyond;
+mod clients;
 mod commands;
 mod config;
 mod connection;
 mod contained;
 mod fields;
 mod found;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod info;
 mod instance;
 mod keys;
 mod keyspace;
 mod latency;
+mod options;
 mod outcome;
+mod page;
 mod pages;
+mod percentiles;
 mod plan;
 mod registry;
 mod replication;
 mod reply;
 mod resp;
+mod retired;
 mod rights;
 mod sentinel;
 mod slowlog;
 mod target;
 mod tls;
 mod topology;
+mod views;
 mod worker;
+
+#[cfg(fuzzing)]
+pub use fuzzing::{passwords_of_any_file, read_as_any_server};
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -39,7 +51,7 @@ use std::time::Duration;
 use crate::scrape::{Command, Module, Part, Sources};
 use crate::settings::{Error, Flag, Settings};
 use crate::system::Roots;
-use plan::Options;
+use options::Options;
 use target::Target;
 use worker::Manner;
 
@@ -63,17 +75,6 @@ static PASSWORD_FILE: Flag = Flag::text(
 static TIMEOUT: Flag =
     Flag::time("redis.connection-timeout", Duration::from_secs(15), "The longest that a scrape waits for the Redis server.")
         .env("REDIS_EXPORTER_CONNECTION_TIMEOUT");
-static CLIENT_NAME: Flag = Flag::switch("redis.set-client-name", true, "Name our connections with CLIENT SETNAME.")
-    .env("REDIS_EXPORTER_SET_CLIENT_NAME");
-static CONFIG_COMMAND: Flag =
-    Flag::text("redis.config-command", "CONFIG", "Name of the CONFIG command on the server; - if it is not to be used.")
-        .env("REDIS_EXPORTER_CONFIG_COMMAND");
-static EMPTY_DATABASES: Flag =
-    Flag::switch("redis.include-metrics-for-empty-databases", true, "Show databases without keys, with 0 keys.")
-        .env("REDIS_EXPORTER_INCL_METRICS_FOR_EMPTY_DATABASES");
-static NO_LATENCIES: Flag =
-    Flag::switch("redis.exclude-latency-histogram-metrics", false, "Leave out what LATENCY HISTOGRAM and LATENCY LATEST answer.")
-        .env("REDIS_EXPORTER_EXCLUDE_LATENCY_HISTOGRAM_METRICS");
 static FIND: Flag = Flag::switch("redis.find", true, "Look for servers in containers, and for local ones where none is given.");
 
 /// This part's line in the table of parts.
@@ -90,27 +91,19 @@ const ACL: Command = Command {
     words: "redis acl",
     help: "Print the ACL rules of a user who may ask just what these settings ask of Redis.",
     text: |settings| {
-        let wanted = keys::Wanted::read(settings)?;
-        Ok(format!("{}\n", rights::acl(&options(settings), &wanted)))
+        let options = Options::read(settings)?;
+        let wanted = keys::Wanted::read(settings, options.compat)?;
+        Ok(format!("{}\n", rights::acl(&options, &wanted)))
     },
 };
 
 fn flags() -> Vec<&'static Flag> {
-    let mut flags = vec![
-        &ADDR,
-        &USER,
-        &PASSWORD,
-        &PASSWORD_FILE,
-        &TIMEOUT,
-        &CLIENT_NAME,
-        &CONFIG_COMMAND,
-        &EMPTY_DATABASES,
-        &NO_LATENCIES,
-        &FIND,
-    ];
+    let mut flags = vec![&ADDR, &USER, &PASSWORD, &PASSWORD_FILE, &TIMEOUT, &FIND];
+    flags.extend(options::FLAGS);
     flags.extend(tls::FLAGS);
     flags.extend(keys::flags());
     flags.extend(pages::FLAGS);
+    flags.extend(retired::flags());
     flags
 }
 
@@ -119,12 +112,12 @@ fn collectors(_settings: &Settings) -> Vec<(&'static str, bool)> {
 }
 
 fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
+    retired::check(settings)?;
+    let options = Options::read(settings)?;
     let manner = Manner {
-        options: options(settings),
-        client_name: settings.switch(&CLIENT_NAME),
-        empty_databases: settings.switch(&EMPTY_DATABASES),
         timeout: settings.time(&TIMEOUT),
-        keys: Arc::new(keys::Wanted::read(settings)?),
+        keys: Arc::new(keys::Wanted::read(settings, options.compat)?),
+        options,
         roots: Roots::of(settings),
     };
     let targets = targets(settings)?;
@@ -139,14 +132,6 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn options(settings: &Settings) -> Options {
-    let config_command = settings.text(&CONFIG_COMMAND);
-    Options {
-        config_command: Some(config_command).filter(|name| !name.is_empty() && name != "-"),
-        latencies: !settings.switch(&NO_LATENCIES),
-    }
 }
 
 /// The servers that the settings name: that of redis_exporter's own flags and variables, and those of the file's list.

@@ -18,6 +18,7 @@ static CONNECT: Family = Family::gauge(
     "redis_exporter_last_scrape_connect_time_seconds",
     "Time spent on connecting in this scrape; 0 when the kept connection was used.",
 );
+static PING: Family = Family::gauge("redis_exporter_last_scrape_ping_time_seconds", "Time that PING took in this scrape.");
 static DURATION: Family =
     Family::gauge("redis_exporter_last_scrape_duration_seconds", "Time that this scrape of the server took.");
 static SCRAPES: Family =
@@ -33,6 +34,8 @@ pub(super) struct Outcome<'a> {
     /// What went wrong, and which kind of thing it is.
     pub(super) error: Option<(&'a str, &'static str)>,
     pub(super) connect: Duration,
+    /// How long PING took, if it was asked for and answered.
+    pub(super) ping: Option<Duration>,
     pub(super) duration: Duration,
     pub(super) total: Total,
 }
@@ -52,21 +55,25 @@ impl Total {
 }
 
 impl Outcome<'_> {
-    pub(super) fn emit(&self, out: &mut Samples) {
+    /// Writes what is the server's into `out`, and into `own` what never has its role as a label.
+    pub(super) fn emit(&self, out: &mut Samples, own: &mut Samples) {
         out.family(&UP).add([], self.up);
         let build = [("version", env!("CARGO_PKG_VERSION")), ("commit_sha", ""), ("build_date", ""), ("golang_version", "")];
-        out.family(&BUILD).add(build, 1u8);
+        own.family(&BUILD).add(build, 1u8);
         out.family(&ERROR).add([("err", self.error.unwrap_or_default().0)], self.error.is_some());
         if let Some((_, reason)) = self.error {
             out.family(&FAILURE).add([("reason", reason)], 1u8);
         }
-        out.family(&CONNECT).add([], self.connect.as_secs_f64());
         out.family(&DURATION).add([], self.duration.as_secs_f64());
-        out.family(&SCRAPES).add([], self.total.scrapes);
+        own.family(&CONNECT).add([], self.connect.as_secs_f64());
+        if let Some(ping) = self.ping {
+            own.family(&PING).add([], ping.as_secs_f64());
+        }
+        own.family(&SCRAPES).add([], self.total.scrapes);
         let (none, total) = (Labels::new(), self.total);
-        let mut rows = out.family(&SCRAPE_DURATION);
+        let mut rows = own.family(&SCRAPE_DURATION);
         rows.line("_sum", &none, &[], total.duration.as_secs_f64()).line("_count", &none, &[], total.scrapes);
         // There are no such requests yet; redis_exporter always has the series, and so do dashboards.
-        out.family(&REQUEST_ERRORS).add([], 0u8);
+        own.family(&REQUEST_ERRORS).add([], 0u8);
     }
 }

@@ -18,6 +18,12 @@ static ANY: Flag = Flag::switch(
     false,
     "Let /scrape ask any address, not only configured servers: whoever reaches this program can then make it connect anywhere.",
 );
+static KEYS: Flag = Flag::switch(
+    "redis.scrape-keys",
+    false,
+    "Let /scrape's parameters check-keys, check-single-keys, check-streams, check-single-streams and count-keys name keys of configured \
+     servers: whoever reaches this program can then read them.",
+);
 static NO_SCRAPE: Flag =
     Flag::switch("redis.disable-scrape-endpoint", false, "Do not answer /scrape.").env("REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT");
 static IS_CLUSTER: Flag =
@@ -41,14 +47,17 @@ static SENTINEL_FILE: Flag = Flag::text(
     "File with the password for servers that a Sentinel tells of, of either kind of --redis.password-file.",
 );
 
-pub(super) static FLAGS: [&Flag; 8] =
-    [&ANY, &NO_SCRAPE, &IS_CLUSTER, &HOSTNAMES, &NODES, &SENTINEL, &SENTINEL_USER, &SENTINEL_FILE];
+pub(super) static FLAGS: [&Flag; 9] =
+    [&ANY, &KEYS, &NO_SCRAPE, &IS_CLUSTER, &HOSTNAMES, &NODES, &SENTINEL, &SENTINEL_USER, &SENTINEL_FILE];
 
 /// The registry of all servers, and the paths that show them. `targets` are those that the operator named.
 pub(super) fn serve(settings: &Settings, sources: &Sources, manner: Manner, targets: &[Target]) -> Arc<Registry> {
     let mut registry = Registry::new(sources.clone(), manner);
     if settings.switch(&ANY) {
         registry = registry.with_any(path(settings, &PASSWORD_FILE));
+    }
+    if settings.switch(&KEYS) {
+        registry = registry.with_keys(settings.clone());
     }
     let registry = Arc::new(registry);
     if !settings.switch(&NO_SCRAPE) {

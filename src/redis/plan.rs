@@ -2,91 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use super::resp::{Cmd, Value};
+use super::resp::Value;
 
+use super::ask::Ask;
 use super::beyond::latency::Histograms;
 use super::config::Config;
 use super::info::{Info, item};
+use super::options::Options;
+use super::percentiles::Percentiles;
 use super::reply::{list, refusal};
 use super::{sentinel, slowlog};
 
 /// After this time everything is learnt anew: settings, and which commands the server refuses.
 const REFRESH: Duration = Duration::from_secs(300);
 
-/// What the operator wants or does not want to be asked.
-#[derive(Clone, Debug)]
-pub(super) struct Options {
-    /// The name of CONFIG on this server; `None`: never ask.
-    pub(super) config_command: Option<String>,
-    /// LATENCY LATEST and LATENCY HISTOGRAM.
-    pub(super) latencies: bool,
-}
-
-/// One command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ask {
-    InfoAll,
-    /// For servers that do not know INFO ALL.
-    Info,
-    Config,
-    ClusterInfo,
-    LatencyLatest,
-    /// For these commands; none: for all.
-    LatencyHistogram(Vec<String>),
-    SlowlogLength,
-    SlowlogLast,
-    /// So many of the newest entries.
-    SlowlogNew(i64),
-    /// Whether the server knows COMMANDLOG.
-    CommandlogKnown,
-    Commandlog(&'static str),
-    SentinelMasters,
-    SentinelQuorum(String),
-    SentinelPeers(String),
-    SentinelReplicas(String),
-}
-
-impl Ask {
-    /// Its name: `INFO`, `SLOWLOG LEN`.
-    pub(super) fn words(&self) -> &'static [&'static str] {
-        match self {
-            Ask::InfoAll | Ask::Info => &["INFO"],
-            Ask::Config => &["CONFIG", "GET"],
-            Ask::ClusterInfo => &["CLUSTER", "INFO"],
-            Ask::LatencyLatest => &["LATENCY", "LATEST"],
-            Ask::LatencyHistogram(_) => &["LATENCY", "HISTOGRAM"],
-            Ask::SlowlogLength => &["SLOWLOG", "LEN"],
-            Ask::SlowlogLast | Ask::SlowlogNew(_) => &["SLOWLOG", "GET"],
-            Ask::CommandlogKnown => &["COMMAND", "INFO"],
-            Ask::Commandlog(_) => &["COMMANDLOG", "LEN"],
-            Ask::SentinelMasters => &["SENTINEL", "MASTERS"],
-            Ask::SentinelQuorum(_) => &["SENTINEL", "CKQUORUM"],
-            Ask::SentinelPeers(_) => &["SENTINEL", "SENTINELS"],
-            Ask::SentinelReplicas(_) => &["SENTINEL", "SLAVES"],
-        }
-    }
-
-    /// The command as it is sent.
-    pub(super) fn command(&self, options: &Options) -> Cmd {
-        let mut command = Cmd::default();
-        match (self, &options.config_command) {
-            (Ask::Config, Some(renamed)) => drop(command.args(&[renamed, "GET"])),
-            _ => drop(command.args(self.words())),
-        }
-        match self {
-            Ask::InfoAll => command.arg("ALL"),
-            Ask::Config => command.arg("*"),
-            Ask::LatencyHistogram(names) => command.args(names),
-            Ask::SlowlogLast => command.arg("1"),
-            Ask::SlowlogNew(count) => command.arg(count.to_string()),
-            Ask::CommandlogKnown => command.arg("COMMANDLOG"),
-            Ask::Commandlog(log) => command.arg(log),
-            Ask::SentinelQuorum(master) | Ask::SentinelPeers(master) | Ask::SentinelReplicas(master) => command.arg(master),
-            _ => &mut command,
-        };
-        command
-    }
-}
+/// The most entries of ACL LOG that are read: what a server keeps by default.
+const DENIALS: usize = 128;
 
 /// What is known of a server until it restarts or [`REFRESH`] has passed.
 #[derive(Debug)]
@@ -105,7 +36,12 @@ pub(super) struct Known {
     config_read: bool,
     commandlog: Option<bool>,
     pub(super) histograms: Histograms,
+    pub(super) percentiles: Option<Percentiles>,
+    /// Whether the server may know INFO without percentiles.
+    short: bool,
+    /// Whether CLUSTER INFO has anything to add.
     cluster: bool,
+    node: bool,
     sentinel: bool,
     masters: Vec<String>,
 }
@@ -113,15 +49,24 @@ pub(super) struct Known {
 /// What to send now. Of a server that we know nothing of yet only INFO is asked, so that none is asked what it cannot answer.
 pub(super) fn plan(known: Option<&Known>, options: &Options) -> Vec<Ask> {
     let Some(known) = known else { return vec![Ask::InfoAll] };
-    let mut asks = vec![known.info.clone()];
+    let fresh = known.short && known.percentiles.as_ref().is_some_and(|known| known.are_fresh(options.percentiles));
+    let mut asks = vec![if fresh { Ask::InfoShort } else { known.info.clone() }];
+    asks.extend(options.wants_clients().then_some(Ask::ClientList));
+    asks.extend(options.modules.then_some(Ask::InfoModules));
     if known.sentinel {
         asks.push(Ask::SentinelMasters);
         for master in &known.masters {
             asks.extend([Ask::SentinelQuorum, Ask::SentinelPeers, Ask::SentinelReplicas].map(|ask| ask(master.clone())));
         }
+        asks.extend(options.settings.then_some(Ask::SentinelConfig));
     } else {
         asks.extend((known.config.is_none() && options.config_command.is_some()).then_some(Ask::Config));
         asks.extend(known.cluster.then_some(Ask::ClusterInfo));
+        if known.node && options.slots > 0 {
+            asks.extend([Ask::SlotStats(options.slots), Ask::ClusterShards]);
+        }
+        asks.extend(options.denials.then_some(Ask::AclLog(DENIALS)));
+        asks.extend(options.tile38.then_some(Ask::ServerExt));
         if options.latencies {
             asks.push(Ask::LatencyLatest);
             asks.extend(known.histograms.wanted().map(Ask::LatencyHistogram));
@@ -139,7 +84,7 @@ pub(super) fn plan(known: Option<&Known>, options: &Options) -> Vec<Ask> {
 
 impl Known {
     /// Takes in an answer to `ask`, which is INFO in one of its forms: what was known of another server is forgotten.
-    pub(super) fn learn(known: &mut Option<Known>, ask: &Ask, info: &Info<'_>, now: Instant) {
+    pub(super) fn learn<'k>(known: &'k mut Option<Known>, ask: &Ask, info: &Info<'_>, now: Instant) -> &'k mut Known {
         let run_id = info.get("run_id").unwrap_or_default();
         let role = info.get("role").unwrap_or_default();
         let is_old = |known: &Known| known.run_id != run_id || now.duration_since(known.since) > REFRESH;
@@ -150,14 +95,17 @@ impl Known {
             role: String::new(),
             moved: false,
             since: now,
-            info: ask.clone(),
+            info: if *ask == Ask::Info { Ask::Info } else { Ask::InfoAll },
             refused: Vec::new(),
             config: None,
             config_calls: 0,
             config_read: false,
             commandlog: None,
             histograms: Histograms::default(),
+            percentiles: None,
+            short: true,
             cluster: false,
+            node: false,
             sentinel: false,
             masters: Vec::new(),
         });
@@ -166,13 +114,32 @@ impl Known {
         known.sentinel = info.get("sentinel_masters").is_some();
         known.masters = if known.sentinel { sentinel::names(info).into_iter().map(str::to_owned).collect() } else { Vec::new() };
         // Valkey 9 has the lines of CLUSTER INFO in INFO.
-        known.cluster = info.get("cluster_enabled") == Some("1") && info.get("cluster_state").is_none();
+        known.node = info.get("cluster_enabled") == Some("1");
+        known.cluster = known.node && info.get("cluster_state").is_none();
         let (calls, own) = config_calls(info, std::mem::take(&mut known.config_read));
         if calls != known.config_calls + own {
             known.config = None;
         }
         known.config_calls = calls;
-        known.histograms.learn(info);
+        if known.histograms.learn(info) {
+            known.percentiles = None;
+        }
+        known
+    }
+
+    /// Takes in the percentiles of an answer to `ask`, which is INFO in one of its forms, or what an answer without them lacks.
+    pub(super) fn compare(&mut self, ask: &Ask, text: &str, info: &Info<'_>, now: Instant) {
+        match (ask, &mut self.percentiles) {
+            (Ask::InfoAll, percentiles) => *percentiles = Percentiles::read(text, info, now),
+            (Ask::InfoShort, Some(percentiles)) if !percentiles.are_of_all(info) => self.percentiles = None,
+            (Ask::InfoShort, Some(percentiles)) => self.short = percentiles.complete(text),
+            _ => {}
+        }
+    }
+
+    /// The server does not know INFO without percentiles.
+    pub(super) fn end_short(&mut self) {
+        self.short = false;
     }
 
     /// Whether to connect anew before the next scrape, said once. A name or a virtual address may lead to another server after a
@@ -183,7 +150,7 @@ impl Known {
 
     /// Takes in any other answer. A command that the server does not know or does not allow is not sent again for a while:
     /// each try would count as an error in the server's own statistics.
-    pub(super) fn note(&mut self, ask: &Ask, reply: &Value) {
+    pub(super) fn note(&mut self, ask: &Ask, reply: &Value, options: &Options) {
         if let Some(words) = refusal(reply) {
             let final_word = (words.starts_with("ERR ") && !sentinel::is_gone(&words)) || words.starts_with("NOPERM ");
             if let Ask::LatencyHistogram(names) = ask {
@@ -198,7 +165,7 @@ impl Known {
         }
         match ask {
             Ask::Config => {
-                self.config = Some(Config::parse(reply));
+                self.config = Some(Config::parse(reply, options));
                 self.config_read = true;
             }
             Ask::LatencyHistogram(names) => self.histograms.read(names, reply),
@@ -224,10 +191,8 @@ fn config_calls(info: &Info<'_>, read: bool) -> (u64, u64) {
 mod tests {
     use super::*;
 
-    const OPTIONS: Options = Options { config_command: None, latencies: true };
-
     fn options() -> Options {
-        Options { config_command: Some("CONFIG".to_owned()), ..OPTIONS }
+        Options { config_command: Some("CONFIG".to_owned()), latencies: true, ..Options::default() }
     }
 
     fn learn(known: &mut Option<Known>, text: &str) {
@@ -235,7 +200,7 @@ mod tests {
     }
 
     fn read_config(known: &mut Option<Known>) {
-        known.as_mut().unwrap().note(&Ask::Config, &Value::Array(Vec::new()));
+        known.as_mut().unwrap().note(&Ask::Config, &Value::Array(Vec::new()), &options());
     }
 
     #[test]
@@ -252,7 +217,7 @@ mod tests {
         let (mut known, asks_config) = (None, |known: &Option<Known>| plan(known.as_ref(), &options()).contains(&Ask::Config));
         learn(&mut known, "run_id:a\ncmdstat_config|set:calls=1,usec=1\n");
         assert!(asks_config(&known));
-        assert!(!plan(known.as_ref(), &OPTIONS).contains(&Ask::Config));
+        assert!(!plan(known.as_ref(), &Options::default()).contains(&Ask::Config));
         read_config(&mut known);
         learn(&mut known, "run_id:a\ncmdstat_config|set:calls=1,usec=1\ncmdstat_config|get:calls=1,usec=1\n");
         assert!(!asks_config(&known));
@@ -291,8 +256,9 @@ mod tests {
     fn what_is_refused_is_not_sent_again() {
         let mut known = None;
         learn(&mut known, "run_id:a\n");
-        let note =
-            |known: &mut Option<Known>, ask, text: &'static str| known.as_mut().unwrap().note(&ask, &Value::Error(text.into()));
+        let note = |known: &mut Option<Known>, ask, text: &'static str| {
+            known.as_mut().unwrap().note(&ask, &Value::Error(text.into()), &options())
+        };
         note(&mut known, Ask::Config, "NOPERM this user has no permissions");
         note(&mut known, Ask::SlowlogLength, "LOADING Redis is loading");
         let asks = plan(known.as_ref(), &options());

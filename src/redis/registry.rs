@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::COLLECTOR;
-use super::address::{Address, Endpoint};
+use super::address::Address;
 use super::target::Target;
+use super::views::{self, Views};
 use super::worker::{Manner, Server};
 use crate::scrape::{Answer, Job, Part, Source, Sources, Worker};
+use crate::settings::Settings;
 
 /// The most servers that `--redis.scrape-any` lets strangers make us ask at once.
 const VISITS: usize = 16;
@@ -18,7 +20,9 @@ const VISITS: usize = 16;
 pub(super) struct Registry {
     sources: Sources,
     pub(super) manner: Manner,
-    list: Mutex<Vec<(String, Endpoint)>>,
+    list: Mutex<Vec<Target>>,
+    /// Pages with keys that a request names, and the settings of all else about keys; `None`: no request may.
+    views: Option<(Views, Settings)>,
     /// Who may be asked beside them; `None`: nobody.
     any: Option<Any>,
 }
@@ -32,12 +36,17 @@ struct Any {
 
 impl Registry {
     pub(super) fn new(sources: Sources, manner: Manner) -> Self {
-        Registry { sources, manner, list: Mutex::default(), any: None }
+        Registry { sources, manner, list: Mutex::default(), views: None, any: None }
     }
 
     /// Lets any server be asked for by `/scrape`.
     pub(super) fn with_any(self, file: Option<PathBuf>) -> Self {
         Registry { any: Some(Any { file, visits: Arc::new(Semaphore::new(VISITS)) }), ..self }
+    }
+
+    /// Lets requests of `/scrape` name keys.
+    pub(super) fn with_keys(self, settings: Settings) -> Self {
+        Registry { views: Some((Views::default(), settings)), ..self }
     }
 
     /// Runs `task` for as long as servers are watched at all.
@@ -52,8 +61,9 @@ impl Registry {
 
     fn put(&self, target: Target, named_by: &'static str) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        list.retain(|(name, _)| *name != target.name);
-        list.push((target.name.clone(), target.endpoint.clone()));
+        list.retain(|known| known.name != target.name);
+        list.push(target.clone());
+        self.forget(&target.name);
         self.sources.add(self.source(target, named_by));
     }
 
@@ -61,7 +71,7 @@ impl Registry {
     pub(super) fn meet(&self, target: Target) -> bool {
         let known = {
             let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-            list.iter().any(|(name, endpoint)| *name == target.name || *endpoint == target.endpoint)
+            list.iter().any(|known| known.name == target.name || known.endpoint == target.endpoint)
         };
         if !known {
             self.put(target, "topology");
@@ -71,8 +81,13 @@ impl Registry {
 
     /// Watches a server no longer.
     pub(super) fn remove(&self, name: &str) {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner).retain(|(known, _)| known != name);
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| known.name != name);
+        self.forget(name);
         self.sources.remove(Part::Redis, name);
+    }
+
+    fn forget(&self, name: &str) {
+        self.views.iter().for_each(|(views, _)| views.forget(name));
     }
 
     fn source(&self, target: Target, named_by: &'static str) -> Source {
@@ -92,11 +107,21 @@ impl Registry {
         let address = Address::parse(text);
         let known = {
             let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-            let named = list.iter().find(|(name, _)| name == text);
-            let at = || list.iter().find(|(_, endpoint)| address.as_ref().is_ok_and(|address| address.endpoint == *endpoint));
-            named.or_else(at).map(|(name, _)| name.clone())
+            let named = list.iter().find(|known| known.name == text);
+            let at = || list.iter().find(|known| address.as_ref().is_ok_and(|address| address.endpoint == known.endpoint));
+            named.or_else(at).cloned()
         };
-        if let Some(source) = known.and_then(|name| self.sources.get(Part::Redis, &name)) {
+        let keys = views::parameters(query);
+        if !keys.is_empty() {
+            return match (&self.views, known) {
+                (None, _) => Answer::Refused("keys are named by settings only, unless --redis.scrape-keys is set\n".to_owned()),
+                (_, None) => Answer::Refused("keys are shown of configured servers only\n".to_owned()),
+                (Some((views, settings)), Some(target)) => {
+                    views.source(&target, keys, settings, &self.manner).map_or_else(Answer::Refused, Answer::Page)
+                }
+            };
+        }
+        if let Some(source) = known.and_then(|target| self.sources.get(Part::Redis, &target.name)) {
             return Answer::Page(source);
         }
         match &self.any {
@@ -104,14 +129,17 @@ impl Registry {
                 "no such target: only configured servers are scraped, by name or address, unless --redis.scrape-any is set\n"
                     .to_owned(),
             ),
-            Some(any) => self.visit(any, text).unwrap_or_else(Answer::Refused),
+            Some(any) => {
+                let name = query.iter().find(|(key, _)| key == "tls_server_name" || key == "tls-server-name");
+                self.visit(any, text, name.map(|(_, name)| name.clone())).unwrap_or_else(Answer::Refused)
+            }
         }
     }
 
     /// The page of a server that is not watched.
-    fn visit(&self, any: &Any, text: &str) -> Result<Answer, String> {
-        let target =
-            Target::visited(text, any.file.as_deref()).map_err(|reason| format!("the target cannot be used: {reason}\n"))?;
+    fn visit(&self, any: &Any, text: &str, tls_name: Option<String>) -> Result<Answer, String> {
+        let target = Target::visited(text, any.file.as_deref(), tls_name)
+            .map_err(|reason| format!("the target cannot be used: {reason}\n"))?;
         let place = any.visits.clone().try_acquire_owned();
         let place =
             place.map_err(|_| format!("{VISITS} servers that are not configured are being scraped, try again later\n"))?;

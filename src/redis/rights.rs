@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use super::resp::Value;
 
-use super::plan::{Ask, Known};
+use super::ask::Ask;
+use super::plan::Known;
 use super::reply::refusal;
-use super::{keys, plan::Options};
+use super::{keys, options::Options};
 use crate::exposition::{Family, Samples};
 
 static COMMAND_OK: Family = Family::gauge(
@@ -35,6 +36,12 @@ pub(super) fn emit(known: Option<&Known>, replies: &[(Ask, Value)], out: &mut Sa
 pub(super) fn acl(options: &Options, wanted: &keys::Wanted) -> String {
     let mut asks = vec![Ask::InfoAll, Ask::ClusterInfo, Ask::SlowlogLength, Ask::SlowlogLast, Ask::CommandlogKnown];
     asks.extend(options.config_command.is_some().then_some(Ask::Config));
+    asks.extend(options.wants_clients().then_some(Ask::ClientList));
+    if options.slots > 0 {
+        asks.extend([Ask::SlotStats(0), Ask::ClusterShards]);
+    }
+    asks.extend(options.denials.then_some(Ask::AclLog(0)));
+    asks.extend(options.tile38.then_some(Ask::ServerExt));
     if options.latencies {
         asks.extend([Ask::LatencyLatest, Ask::LatencyHistogram(Vec::new())]);
     }

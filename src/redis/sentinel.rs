@@ -21,6 +21,8 @@ static QUORUM: Family =
     Family::gauge("redis_sentinel_master_ckquorum_status", "1 if a failover could be agreed on now (SENTINEL CKQUORUM).");
 static OK_SENTINELS: Family =
     Family::gauge("redis_sentinel_master_ok_sentinels", "Sentinels of the master that are up (SENTINEL SENTINELS, flags).");
+static PEER: Family =
+    Family::gauge("redis_sentinel_peer_info", "1, with who the other Sentinel of the master is (SENTINEL SENTINELS).");
 static OK_SLAVES: Family =
     Family::gauge("redis_sentinel_master_ok_slaves", "Replicas of the master that are up (SENTINEL SLAVES, flags).");
 
@@ -82,7 +84,13 @@ pub(super) fn emit(info: &Info<'_>, out: &mut Samples) {
 /// The answer to SENTINEL MASTERS: a list of masters, each a list `[name, mymaster, ip, 127.0.0.1, …]`.
 ///
 /// `peers` gives for a master's name the answers to SENTINEL SENTINELS and SENTINEL SLAVES.
-pub(super) fn masters<'v>(reply: &Value, peers: impl Fn(&str) -> (Option<&'v Value>, Option<&'v Value>), out: &mut Samples) {
+/// With `info` each of the other Sentinels is shown.
+pub(super) fn masters<'v>(
+    reply: &Value,
+    peers: impl Fn(&str) -> (Option<&'v Value>, Option<&'v Value>),
+    info: bool,
+    out: &mut Samples,
+) {
     for fields in list(reply) {
         let get = |of: &str| pairs(fields).find(|(name, _)| name == of).map(|(_, value)| value);
         let (Some(name), Some(ip), Some(port)) =
@@ -103,6 +111,12 @@ pub(super) fn masters<'v>(reply: &Value, peers: impl Fn(&str) -> (Option<&'v Val
         if let Some(sentinels) = sentinels {
             // The reply lists the others only.
             out.family(&OK_SENTINELS).add_to(&master, [], up(sentinels) + 1);
+            for peer in list(sentinels).iter().filter(|_| info) {
+                let find =
+                    |of: &str| pairs(peer).find(|(name, _)| name == of).and_then(|(_, value)| text(value)).unwrap_or_default();
+                let fields = ["name", "ip", "port", "runid", "flags"].map(|field| (field, find(field)));
+                out.family(&PEER).add_to(&master, fields.each_ref().map(|(field, value)| (*field, &**value)), 1u8);
+            }
         }
         if let Some(slaves) = slaves {
             out.family(&OK_SLAVES).add_to(&master, [], up(slaves));

@@ -74,7 +74,7 @@ impl Target {
 
     /// A server that a request names and the operator did not. A password in the address is left out, and of the password file
     /// only a JSON map is used, which binds each password to one address.
-    pub(super) fn visited(text: &str, file: Option<&Path>) -> Result<Self, String> {
+    pub(super) fn visited(text: &str, file: Option<&Path>, tls_name: Option<String>) -> Result<Self, String> {
         let Address { endpoint, user, .. } = Address::parse(text).map_err(|wrong| wrong.to_string())?;
         if matches!(endpoint, Endpoint::Unix(_)) {
             return Err("it is not a TCP address".to_owned());
@@ -83,7 +83,8 @@ impl Target {
             let keys = keys(&endpoint.to_string(), &endpoint, user.as_deref());
             Password::Map(file.to_owned(), keys)
         });
-        Ok(Target { user, password, labels: Labels::new(), ..Target::found(endpoint) })
+        let tls = Tls { server_name: tls_name, ..Tls::default() };
+        Ok(Target { user, password, tls, labels: Labels::new(), ..Target::found(endpoint) })
     }
 
     /// The server of `--redis.addr` and its companions; `None` if the address is empty.
@@ -155,7 +156,7 @@ fn is_map(text: &str) -> bool {
 }
 
 /// The first line of a password file; or, where it is redis_exporter's JSON map from URL to password, the entry under one of `keys`.
-fn from_file(text: &str, keys: &[String]) -> Result<Option<Secret>, &'static str> {
+pub(super) fn from_file(text: &str, keys: &[String]) -> Result<Option<Secret>, &'static str> {
     if !is_map(text) {
         return Ok(text.lines().next().filter(|line| !line.is_empty()).map(Secret::new));
     }

@@ -106,7 +106,8 @@ pub(super) async fn follow(registry: Arc<Registry>, seed: Target, kind: Kind) {
     }
 }
 
-/// All nodes but the seed, from the seed or, while that is down, from another node.
+/// All nodes but the seed, from the seed or, while that is down, from another node. Which one the seed is, only the seed can tell
+/// for sure; until it has, a node at the seed's own address is taken for it.
 async fn nodes(
     registry: &Registry,
     seed: &Target,
@@ -114,26 +115,28 @@ async fn nodes(
     own_id: &mut Option<String>,
 ) -> Result<Vec<Target>, Failure> {
     let mut told = Err(Failure::Late(seed.endpoint.clone()));
+    let mut by_seed = true;
     for target in std::iter::once(seed).chain(ours.values()) {
         let mut link = Link::new(target.clone(), registry.manner.clone(), None);
         told = ask(&mut link, &[b"CLUSTER", b"NODES"]).await;
         if told.is_ok() {
             break;
         }
+        by_seed = false;
     }
     let reply = told?;
     let text = reply::text(&reply).unwrap_or_default();
-    let mut members = Vec::new();
-    for node in Node::all(&text) {
-        // Which one the seed is, only the seed can tell; until it has, whoever answers is taken for it.
-        if node.myself && own_id.is_none() {
-            *own_id = Some(node.id.to_owned());
-        }
-        if own_id.as_deref() != Some(node.id) {
-            members.push(seed.member(Endpoint::Tcp(node.host.to_owned(), node.port)));
-        }
+    // A name may lead to another node each time: the first one is kept for as long as there is such a node.
+    own_id.take_if(|id| by_seed && !Node::all(&text).any(|node| node.id == id));
+    if let Some(node) = Node::all(&text).find(|node| node.myself && by_seed && own_id.is_none()) {
+        *own_id = Some(node.id.to_owned());
     }
-    Ok(members)
+    let is_seed = |node: &Node<'_>| match own_id.as_deref() {
+        Some(id) => id == node.id,
+        None => seed.endpoint.is_held(|host, port| port == node.port && (host == node.host || host == node.hostname)),
+    };
+    let others = Node::all(&text).filter(|node| !is_seed(node));
+    Ok(others.map(|node| seed.member(Endpoint::Tcp(node.host.to_owned(), node.port))).collect())
 }
 
 /// All masters and replicas of a Sentinel.

@@ -2,18 +2,21 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::resp::{Cmd, Value};
 
+use super::ask::Ask;
 use super::beyond::Beyond;
 use super::connection::{Connection, Failure};
 use super::info::Info;
 use super::keys::{self, Facts, Findings, Keys, Wanted};
+use super::options::Options;
 use super::outcome::{Outcome, Total};
-use super::plan::{Ask, Known, Options, plan};
+use super::page::Answers;
+use super::plan::{Known, plan};
 use super::target::Target;
-use super::{COLLECTOR, commands, fields, instance, keyspace, latency, replication, reply, rights, sentinel, slowlog};
+use super::{COLLECTOR, reply};
 use crate::exposition::{Labels, Samples};
 use crate::scrape::{Advised, Job, Worker};
 use crate::system::{Fault, Roots};
@@ -21,21 +24,11 @@ use crate::system::{Fault, Roots};
 /// The most round trips of one scrape: INFO, INFO in its short form, what INFO told us to ask, and what that told us.
 const ROUNDS: usize = 4;
 
-/// How many databases a server has that does not tell: the default of all servers.
-const DATABASES: u32 = 16;
-
-/// The most databases whose keys are counted by group.
-const MOST_DATABASES: u32 = 1024;
-
 /// Settings of the part that concern every server.
 #[derive(Clone, Debug)]
 pub(super) struct Manner {
     /// What is asked.
     pub(super) options: Options,
-    /// Whether connections get a name that CLIENT LIST shows.
-    pub(super) client_name: bool,
-    /// Whether databases without keys are shown.
-    pub(super) empty_databases: bool,
     /// The longest that a scrape may wait for the server.
     pub(super) timeout: Duration,
     /// What is asked about keys.
@@ -55,21 +48,12 @@ pub(super) struct Server {
     beyond: Beyond,
 }
 
-/// The answers of one scrape.
-#[derive(Default)]
-struct Answers {
-    /// The text of INFO, once there is one.
-    info: Option<String>,
-    /// All replies in the order they came; in place of INFO's, nothing.
-    replies: Vec<(Ask, Value)>,
-}
-
 impl Worker for Server {
     async fn collect(&mut self, job: &Job) {
         let start = Instant::now();
         // A little of the time is ours, to tell that the server took the rest.
         let limit = job.remaining().mul_f64(0.95).min(self.manner.timeout);
-        let (mut answers, mut connect) = (Answers::default(), Duration::ZERO);
+        let (mut answers, mut connect, mut ping) = (Answers::default(), Duration::ZERO, None);
         // Beside each other, so that neither waits for the other.
         let (mut keys, mut found) = (self.keys.take(), Findings::default());
         let singles = async {
@@ -77,7 +61,7 @@ impl Worker for Server {
                 keys.singles(&mut found).await;
             }
         };
-        let read = tokio::time::timeout(limit, self.read(&mut answers, &mut connect));
+        let read = tokio::time::timeout(limit, self.read(&mut answers, &mut connect, &mut ping));
         let (read, _) = tokio::join!(read, tokio::time::timeout(limit, singles));
         self.keys = keys;
         let result = read.unwrap_or_else(|_| Err(Failure::Late(self.target.endpoint.clone())));
@@ -85,10 +69,14 @@ impl Worker for Server {
         if self.known.as_mut().is_some_and(Known::take_moved) || error.is_some() {
             self.connection = None;
         }
-        let labels = if job.is_plain() { Labels::new() } else { self.target.labels.clone() };
+        let plain = if job.is_plain() { Labels::new() } else { self.target.labels.clone() };
+        let mut labels = plain.clone();
+        if self.manner.options.role {
+            labels.push("instance_role", answers.role());
+        }
         let mut out = Samples::with_common(labels);
-        let up = self.write(&answers, &mut out);
-        let facts = facts(&answers, self.databases());
+        let facts = self.write(&answers, &mut out);
+        let up = answers.info.is_some();
         if let Some(keys) = &mut self.keys {
             if up {
                 keys.begin(facts);
@@ -101,7 +89,9 @@ impl Worker for Server {
         let duration = start.elapsed();
         self.total.add(duration);
         let told = error.as_ref().map(|(text, reason)| (text.as_str(), *reason));
-        Outcome { up, error: told, connect, duration, total: self.total }.emit(&mut out);
+        let mut own = Samples::with_common(plain);
+        Outcome { up, error: told, connect, ping, duration, total: self.total }.emit(&mut out, &mut own);
+        out.append(&mut own);
         job.hand_in(COLLECTOR, duration, error.map_or(Ok(()), |(text, _)| Err(Fault::Remote(text))), &mut out);
     }
 
@@ -125,16 +115,16 @@ impl Server {
     }
 
     /// Asks until all is known that is wanted: one round trip in steady state, a second one after something has changed.
-    async fn read(&mut self, answers: &mut Answers, connect: &mut Duration) -> Result<(), Failure> {
+    async fn read(&mut self, answers: &mut Answers, connect: &mut Duration, ping: &mut Option<Duration>) -> Result<(), Failure> {
         self.beyond.begin(self.target.credentials().is_ok_and(|credentials| credentials.is_none()));
         self.known.iter_mut().for_each(|known| known.histograms.begin());
+        if self.manner.options.ping {
+            let start = Instant::now();
+            let reply = self.ask(&[Ask::Ping], connect).await?;
+            *ping = reply.first().is_some_and(|reply| reply::refusal(reply).is_none()).then(|| start.elapsed());
+        }
         for _ in 0..ROUNDS {
-            let mut asks = plan(self.known.as_ref(), &self.manner.options);
-            if answers.info.is_none() && !answers.replies.is_empty() {
-                asks = vec![Ask::Info];
-            }
-            asks.extend(self.beyond.asks());
-            asks.retain(|ask| !answers.replies.iter().any(|(asked, _)| asked == ask));
+            let asks = self.next(answers);
             if asks.is_empty() {
                 return Ok(());
             }
@@ -146,11 +136,28 @@ impl Server {
         Ok(())
     }
 
+    /// What is still to be asked in this scrape.
+    pub(super) fn next(&self, answers: &Answers) -> Vec<Ask> {
+        let mut asks = plan(self.known.as_ref(), &self.manner.options);
+        if answers.info.is_none() && answers.has(&Ask::InfoAll) {
+            asks = vec![Ask::Info];
+        }
+        asks.extend(self.beyond.asks());
+        let told = answers.info.is_some();
+        asks.retain(|ask| !(answers.has(ask) || told && *ask == Ask::InfoShort));
+        asks
+    }
+
+    /// Writes what the answers hold; what key work depends on.
+    pub(super) fn write(&mut self, answers: &Answers, out: &mut Samples) -> Option<Facts> {
+        answers.write(self.known.as_ref(), &self.manner.options, &mut self.beyond, out)
+    }
+
     /// Takes in the latest replies.
-    fn learn(&mut self, latest: impl IntoIterator<Item = (Ask, Value)>, answers: &mut Answers) -> Result<(), Failure> {
+    pub(super) fn learn(&mut self, latest: impl IntoIterator<Item = (Ask, Value)>, answers: &mut Answers) -> Result<(), Failure> {
         for (ask, reply) in latest {
-            if !matches!(ask, Ask::InfoAll | Ask::Info) {
-                self.known.iter_mut().for_each(|known| known.note(&ask, &reply));
+            if !matches!(ask, Ask::InfoAll | Ask::InfoShort | Ask::Info) {
+                self.known.iter_mut().for_each(|known| known.note(&ask, &reply, &self.manner.options));
                 self.beyond.note(&ask, &reply);
                 answers.replies.push((ask, reply));
                 continue;
@@ -158,17 +165,19 @@ impl Server {
             match reply::refusal(&reply) {
                 None => {}
                 // The short form is worth a try.
-                Some(words) if ask == Ask::InfoAll && words.starts_with("ERR ") => {}
+                Some(words) if ask != Ask::Info && words.starts_with("ERR ") => {}
                 Some(words) => return Err(Failure::Refused(words)),
             }
             answers.info = reply::text(&reply).map(Cow::into_owned).filter(|text| Info::is(text));
             match &answers.info {
                 Some(text) => {
                     let info = Info::parse(text);
-                    Known::learn(&mut self.known, &ask, &info, Instant::now());
+                    let known = Known::learn(&mut self.known, &ask, &info, Instant::now());
+                    known.compare(&ask, text, &info, Instant::now());
                     self.beyond.look(&info);
                 }
                 None if ask == Ask::InfoAll => {}
+                None if ask == Ask::InfoShort => self.known.iter_mut().for_each(Known::end_short),
                 None => return Err(Failure::Nonsense(self.target.endpoint.clone())),
             }
             answers.replies.push((ask, Value::Nil));
@@ -192,7 +201,7 @@ impl Server {
         let connection = self.connection.insert(connection?);
         let credentials = self.target.credentials().map_err(Failure::Password)?;
         let login = credentials.as_ref().map(|(user, password)| Cmd::login(*user, password));
-        let name = self.manner.client_name.then(|| Cmd::of(&[b"CLIENT", b"SETNAME", env!("CARGO_PKG_NAME").as_bytes()]));
+        let name = self.manner.options.client_name.then(|| Cmd::of(&[b"CLIENT", b"SETNAME", env!("CARGO_PKG_NAME").as_bytes()]));
         let first = usize::from(login.is_some()) + usize::from(name.is_some());
         let replies = connection.ask(login.into_iter().chain(name).chain(commands())).await;
         let refused = match &replies {
@@ -208,73 +217,6 @@ impl Server {
         let mut replies = replies?;
         Ok(replies.split_off(first.min(replies.len())))
     }
-
-    /// How many databases the server has.
-    fn databases(&self) -> u32 {
-        let config = self.known.as_ref().and_then(|known| known.config.as_ref());
-        config.and_then(|config| config.databases).unwrap_or(DATABASES)
-    }
-
-    /// Writes all families that the answers hold; whether INFO was among them.
-    fn write(&self, answers: &Answers, out: &mut Samples) -> bool {
-        let Some(text) = &answers.info else { return false };
-        let info = Info::parse(text);
-        let commands = commands::parse(&info);
-        instance::emit(&info, SystemTime::now(), out);
-        fields::emit(&info, out);
-        commands::emit(&info, &commands, out);
-        replication::emit(&info, out);
-        sentinel::emit(&info, out);
-        let config = self.known.as_ref().and_then(|known| known.config.as_ref());
-        let databases = match info.get("cluster_enabled") {
-            Some("1") => 1,
-            _ => self.databases(),
-        };
-        keyspace::emit(&info, self.manner.empty_databases.then_some(databases), out);
-        if let Some(config) = config {
-            config.emit(out);
-        }
-        self.beyond.emit(&info, config.map(|config| &config.kept), out);
-        if let Some(known) = &self.known {
-            known.histograms.emit(&commands, out);
-        }
-        rights::emit(self.known.as_ref(), &answers.replies, out);
-        for (ask, reply) in &answers.replies {
-            match ask {
-                Ask::ClusterInfo => {
-                    let text = reply::text(reply).unwrap_or_default();
-                    Info::parse(&text).fields().for_each(|(name, value)| fields::cluster(name, value, out));
-                }
-                Ask::LatencyLatest => latency::spikes(reply, out),
-                Ask::SlowlogLength => slowlog::length(reply, out),
-                Ask::SlowlogLast => slowlog::last(reply, out),
-                Ask::Commandlog(log) => slowlog::commandlog(log, reply, out),
-                Ask::SentinelMasters => sentinel::masters(reply, |master| peers(answers, master), out),
-                Ask::SentinelQuorum(master) => sentinel::quorum(master, reply, out),
-                Ask::InfoAll | Ask::Info | Ask::Config | Ask::CommandlogKnown | Ask::LatencyHistogram(_) | Ask::SlowlogNew(_) => {
-                }
-                Ask::SentinelPeers(_) | Ask::SentinelReplicas(_) => {}
-            }
-        }
-        true
-    }
-}
-
-/// What key work depends on, where the server told of itself; a Sentinel has no keys.
-fn facts(answers: &Answers, databases: u32) -> Option<Facts> {
-    let info = Info::parse(answers.info.as_deref()?);
-    let cluster = info.get("cluster_enabled") == Some("1");
-    let role = info.get("role")?;
-    Some(Facts { master: role == "master", databases: if cluster { 1 } else { databases.min(MOST_DATABASES) } })
-}
-
-/// What a Sentinel answered about the other Sentinels and the replicas of `master`.
-fn peers<'a>(answers: &'a Answers, master: &str) -> (Option<&'a Value>, Option<&'a Value>) {
-    let find = |wanted: fn(&Ask) -> Option<&str>| {
-        answers.replies.iter().find(|(ask, _)| wanted(ask) == Some(master)).map(|(_, reply)| reply)
-    };
-    let sentinels = find(|ask| if let Ask::SentinelPeers(master) = ask { Some(master) } else { None });
-    (sentinels, find(|ask| if let Ask::SentinelReplicas(master) = ask { Some(master) } else { None }))
 }
 
 #[cfg(test)]
@@ -285,15 +227,8 @@ mod tests {
     use super::*;
 
     fn server() -> Server {
-        let options = Options { config_command: Some("CONFIG".to_owned()), latencies: true };
-        let manner = Manner {
-            options,
-            client_name: true,
-            empty_databases: true,
-            timeout: Duration::from_secs(1),
-            keys: Arc::default(),
-            roots: Roots::default(),
-        };
+        let options = Options { config_command: Some("CONFIG".to_owned()), latencies: true, ..Options::default() };
+        let manner = Manner { options, timeout: Duration::from_secs(1), keys: Arc::default(), roots: Roots::default() };
         Server::new(Target::found(Endpoint::Tcp("localhost".to_owned(), 6379)), manner)
     }
 

@@ -126,8 +126,8 @@ pub enum Answer {
     Send(Vec<u8>),
     /// Sends these bytes and closes the connection.
     SendAndClose(Vec<u8>),
-    /// Sends these bytes again and again for as long as they are taken.
-    Flood(Vec<u8>),
+    /// Sends the first bytes, then the others again and again for as long as they are taken.
+    Flood(Vec<u8>, Vec<u8>),
     /// Says nothing any more.
     Hang,
 }
@@ -207,8 +207,8 @@ fn serve(mut stream: TcpStream, rule: &dyn Fn(&str) -> Answer, batches: &AtomicU
                     let _ = stream.write_all(&answers);
                     return;
                 }
-                Answer::Flood(bytes) => {
-                    let _ = stream.write_all(&answers);
+                Answer::Flood(start, bytes) => {
+                    let _ = stream.write_all(&[answers, start].concat());
                     while stream.write_all(&bytes).is_ok() {}
                     return;
                 }
@@ -245,11 +245,18 @@ fn take_number(mark: u8, bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 /// Families that redis_exporter does not have.
-pub const BEYOND: [&str; 35] = [
+pub const BEYOND: [&str; 50] = [
+    "redis_acl_denied_total",
     "redis_active_defrag_time_seconds_total",
     "redis_aof_rewrite_consecutive_failures",
     "redis_aof_rewrites_total",
     "redis_audit_finding",
+    "redis_client_connections",
+    "redis_client_idle_seconds_max",
+    "redis_client_output_buffer_bytes_max",
+    "redis_cluster_shard_replicas",
+    "redis_cluster_slot_cpu_seconds_total",
+    "redis_cluster_slot_network_bytes_total",
     "redis_command_latency_seconds",
     "redis_connected_slave_lag_bytes",
     "redis_current_cow_size_bytes",
@@ -260,6 +267,14 @@ pub const BEYOND: [&str; 35] = [
     "redis_io_thread_reads_total",
     "redis_io_thread_writes_total",
     "redis_key_size_distribution",
+    "redis_keys_check_age_seconds",
+    "redis_keys_check_duration_seconds",
+    "redis_keys_check_failure",
+    "redis_keys_check_keys",
+    "redis_keys_check_left_off",
+    "redis_keys_check_round_trips_seconds",
+    "redis_keys_check_success",
+    "redis_latency_percentiles_age_seconds",
     "redis_latency_spike_max_seconds",
     "redis_loading_eta_seconds",
     "redis_loading_loaded_bytes",

@@ -101,15 +101,16 @@ impl Histograms {
         (!names.is_empty()).then_some(names)
     }
 
-    /// INFO was read.
-    pub(in super::super) fn learn(&mut self, info: &Info<'_>) {
+    /// INFO was read; whether it shows that the counts began anew.
+    pub(in super::super) fn learn(&mut self, info: &Info<'_>) -> bool {
         self.told = true;
         self.changed.clear();
         let counts =
             info.with_prefix("cmdstat_").filter_map(|(name, list)| Some((name, item(list, "calls")?.parse::<u64>().ok()?)));
         let counts: HashMap<&str, u64> = counts.filter(|(_, calls)| *calls > 0).take(COMMANDS).collect();
         // CONFIG RESETSTAT clears the histograms with the counts.
-        if self.seen.iter().any(|(name, seen)| counts.get(name.as_str()).copied().unwrap_or(0) < seen.calls) {
+        let anew = self.seen.iter().any(|(name, seen)| counts.get(name.as_str()).copied().unwrap_or(0) < seen.calls);
+        if anew {
             *self = Histograms { told: true, by_name_fails: self.by_name_fails, ..Histograms::default() };
         }
         for (name, calls) in counts {
@@ -118,6 +119,7 @@ impl Histograms {
                 _ => drop(self.changed.insert(name.to_owned(), calls)),
             }
         }
+        anew
     }
 
     /// The server does not answer about `names`, or, if there are none, not at all.
@@ -174,8 +176,8 @@ impl Histograms {
     }
 
     /// Writes them in redis_exporter's way and in ours.
-    pub(in super::super) fn emit(&self, commands: &[Command<'_>], out: &mut Samples) {
-        super::super::latency::histograms(self.iter(), commands, out);
+    pub(in super::super) fn emit(&self, commands: &[Command<'_>], compat: bool, out: &mut Samples) {
+        super::super::latency::histograms(self.iter(), commands, compat, out);
         let usec: HashMap<&str, f64> = commands.iter().map(|command| (command.name, command.usec)).collect();
         let (none, mut rows) = (Labels::new(), out.family(&LATENCY));
         for (name, histogram) in self.iter() {
@@ -276,7 +278,7 @@ mod tests {
         let mut histograms = Histograms::default();
         scrape(&mut histograms, &[("get", 3)]);
         let mut out = Samples::new();
-        histograms.emit(&super::super::super::commands::parse(&Info::parse("cmdstat_get:calls=3,usec=50")), &mut out);
+        histograms.emit(&super::super::super::commands::parse(&Info::parse("cmdstat_get:calls=3,usec=50")), false, &mut out);
         let page = String::from_utf8(crate::exposition::Page::new(vec![out]).to_vec()).unwrap();
         let lines: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("redis_command_latency_seconds")).collect();
         assert_eq!(

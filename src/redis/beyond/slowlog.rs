@@ -43,9 +43,11 @@ const LIMITS: [(i64, &str); 10] = [
 pub(super) struct Slowlog {
     /// Whether the log could be read at all.
     read: bool,
-    /// Entries counted so far: one more than the newest id. `None` before the first look, which counts nothing: those entries
-    /// may be of last week.
+    /// Entries counted so far: one more than the newest id. `None` before an entry was seen: the first look counts nothing, for those
+    /// entries may be of last week.
     next: Option<i64>,
+    /// The first look found the log empty: all that comes is new, but at which id it begins only the oldest entry tells.
+    anew: bool,
     /// One more than the newest id there is.
     end: i64,
     missed: i64,
@@ -73,20 +75,24 @@ impl Slowlog {
         let end = entries.first().and_then(|entry| integer(list(entry).first()?)).map(|id| id.clamp(0, i64::MAX - 1) + 1);
         // An empty log tells nothing: ids go on after SLOWLOG RESET.
         let Some(end) = end else {
-            self.next.get_or_insert(0);
+            self.anew |= self.next.is_none();
             return;
         };
-        let first = self.next.is_none();
-        if first || end < self.end {
+        match self.next {
+            None => self.next = Some(if self.anew { 0 } else { end }),
             // After a restart the ids begin anew.
-            self.next = Some(if first { end } else { 0 });
+            Some(_) if end < self.end => self.next = Some(0),
+            Some(_) => {}
         }
         self.end = end;
     }
 
     /// The answer to SLOWLOG GET with as many entries as were [`wanted`](Self::wanted), newest first.
     pub(super) fn add(&mut self, reply: &Value) {
-        let Some(next) = self.next else { return };
+        let Some(mut next) = self.next else { return };
+        if std::mem::take(&mut self.anew) {
+            next = list(reply).last().and_then(|entry| integer(list(entry).first()?)).unwrap_or(next);
+        }
         let (mut end, mut counted) = (self.end, 0);
         for entry in list(reply) {
             let [id, _, microseconds, words, ..] = list(entry) else { continue };
@@ -178,6 +184,19 @@ mod tests {
         assert_eq!((log.wanted(), log.end), (Some(2), 2), "a restart");
         log.newest(&entries(1_000..=1_000, "GET"));
         assert_eq!(log.wanted(), Some(ENTRIES_AT_ONCE));
+    }
+
+    #[test]
+    fn a_log_that_was_reset_before_the_first_look_misses_nothing() {
+        let mut log = Slowlog::default();
+        log.newest(&Value::Array(Vec::new()));
+        log.newest(&entries(700..=701, "GET"));
+        assert_eq!(log.wanted(), Some(ENTRIES_AT_ONCE));
+        log.add(&entries(700..=701, "GET"));
+        assert_eq!((count(&log), log.missed, log.wanted(), log.end), (2, 0, None, 702));
+        log.newest(&entries(705..=705, "GET"));
+        log.add(&entries(704..=705, "GET"));
+        assert_eq!((count(&log), log.missed), (4, 2), "pushed out");
     }
 
     #[test]

@@ -5,16 +5,24 @@
 
 mod beyond;
 mod memory;
+mod modules;
 mod persistence;
 mod server;
 mod stats;
+mod tile38;
 
 use std::sync::LazyLock;
 
 use hashbrown::HashMap;
 
-use super::info::{Info, number};
+use super::info::{Info, item, number};
+use super::reply::{pairs, text};
+use super::resp::Value;
 use crate::exposition::{Family, Kind, Samples};
+
+static MODULE: Family = Family::gauge("redis_module_info", "1, with a module's name and version (INFO module).");
+static SYSTEM: Family =
+    Family::gauge("redis_total_system_memory_bytes", "Memory of the server's host (INFO total_system_memory).");
 
 /// A field that is one number, and the family it becomes.
 struct Field {
@@ -51,6 +59,42 @@ pub(super) fn emit(info: &Info<'_>, out: &mut Samples) {
         } else {
             cluster(name, value, out);
         }
+    }
+}
+
+/// Writes the fields of modules that a table knows, and what modules there are.
+///
+/// `module:name=vectorset,ver=1,api=1,filters=0,usedby=[],using=[],options=[handle-io-errors|handle-repl-async-load]`
+pub(super) fn modules(info: &Info<'_>, out: &mut Samples) {
+    for (name, value) in info.fields() {
+        one(modules::FIELDS, name, value, out);
+        if name == "module" {
+            // Lists have commas in brackets: `usedby=[search|json]` has none, but who knows.
+            let labels = ["name", "ver", "api", "filters", "usedby", "using"].map(|label| (label, item(value, label)));
+            out.family(&MODULE).add(labels.map(|(label, value)| (label, value.unwrap_or_default())), 1u8);
+        }
+    }
+}
+
+/// Writes what Tile38 answers to SERVER EXT.
+pub(super) fn tile38(reply: &Value, out: &mut Samples) {
+    for (name, value) in pairs(reply) {
+        if let Some(value) = text(value) {
+            one(tile38::FIELDS, name.strip_prefix("tile38_").unwrap_or(&name), &value, out);
+        }
+    }
+}
+
+/// Writes the memory of the server's host.
+pub(super) fn system(info: &Info<'_>, out: &mut Samples) {
+    if let Some(bytes) = info.get("total_system_memory").and_then(number) {
+        out.family(&SYSTEM).add([], bytes);
+    }
+}
+
+fn one(table: &'static [Field], name: &str, value: &str, out: &mut Samples) {
+    if let Some((field, value)) = table.iter().find(|field| field.name == name).zip(number(value)) {
+        out.family(&field.family).add([], value / field.scale);
     }
 }
 

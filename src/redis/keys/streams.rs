@@ -82,7 +82,8 @@ pub(super) async fn read(link: &mut Link, key: &Key, wanted: &Wanted, out: &mut 
     for (group, of) in list(groups).iter().filter_map(|group| Some((group, text(find(group, "name")?)?))) {
         let labels = [("db", &*database), ("stream", &*name), ("group", &*of)];
         for (field, family) in &GROUP {
-            if let Some(value) = find(group, field).and_then(integer) {
+            // What the server does not know is nil; redis_exporter shows 0.
+            if let Some(value) = find(group, field).and_then(integer).or(wanted.compat.then_some(0)) {
                 out.add(family, &labels, from_i64(value));
             }
         }

@@ -92,6 +92,8 @@ pub(in crate::redis) struct Wanted {
     pub(super) interval: Duration,
     pub(super) keys_per_second: f64,
     pub(super) share: f64,
+    /// See [`Options`](super::super::options::Options).
+    pub(super) compat: bool,
 }
 
 impl Wanted {
@@ -113,7 +115,7 @@ impl Wanted {
         commands
     }
 
-    pub(in crate::redis) fn read(settings: &Settings) -> Result<Self, Error> {
+    pub(in crate::redis) fn read(settings: &Settings, compat: bool) -> Result<Self, Error> {
         let list = |flag: &Flag| parse(&settings.text(flag)).map_err(|wrong| Error::new(format!("{}: {wrong}", flag.name)));
         // What holds no character of a pattern is looked up, not searched.
         let is_pattern = |key: &Key| key.name.iter().any(|byte| b"?*[]^".contains(byte));
@@ -141,6 +143,7 @@ impl Wanted {
             interval: settings.time(&INTERVAL),
             keys_per_second: crate::exposition::from_u64(settings.number(&PER_SECOND).max(1)),
             share: crate::exposition::from_u64(percent) / 100.0,
+            compat,
             ..Wanted::default()
         };
         if settings.switch(&INDEXES) {
