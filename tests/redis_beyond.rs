@@ -115,6 +115,50 @@ fn histograms_follow_each_command_at_once() {
 }
 
 #[test]
+fn histograms_that_were_followed_are_the_servers_own() {
+    let redis = Redis::start(&[]);
+    let agent = watch(&redis.addr());
+    let commands: [&[&str]; 9] = [
+        &["SET", "a", "1"],
+        &["GET", "a"],
+        &["INCR", "a"],
+        &["LPUSH", "l", "x"],
+        &["LRANGE", "l", "0", "-1"],
+        &["EVAL", "for i = 1, 2000 do redis.call('exists', i) end", "0"],
+        &["BLPOP", "l", "1"],
+        &["CLIENT", "NO-EVICT", "off"],
+        &["GET", "a", "too", "much"],
+    ];
+    for round in 0..30 {
+        redis.send_all(&commands[round % 4..]);
+        redis.send(&["EVAL", "for i = 1, tonumber(ARGV[1]) do redis.call('ping') end", "0", &(1 << (round % 15)).to_string()]);
+        page(&agent);
+    }
+    let histogram = |page: &Exposition| -> BTreeSet<String> {
+        // Both agents ask, and so count these.
+        let own = [
+            "info",
+            "latency|histogram",
+            "latency|latest",
+            "slowlog|len",
+            "slowlog|get",
+            "config|get",
+            "command|info",
+            "client|setname",
+        ];
+        let all = page.series.iter().filter(|series| series.name.starts_with("redis_commands_latencies_usec"));
+        let all = all.filter(|series| !own.contains(&series.labels["cmd"].as_str()));
+        all.map(|series| format!("{} {:?} {}", series.name, series.labels, series.value)).collect()
+    };
+    let asked =
+        redis.info()["cmdstat_latency|histogram"].split(',').next().unwrap().trim_start_matches("calls=").parse::<u32>().unwrap();
+    assert!(asked < 60, "asked {asked} times");
+    let (followed, fresh) = (histogram(&page(&agent)), histogram(&page(&watch(&redis.addr()))));
+    assert!(followed.len() > 30, "{followed:?}");
+    assert_eq!(followed, fresh);
+}
+
+#[test]
 fn slow_commands_are_counted_once_and_without_arguments() {
     let redis = Redis::start(&["--slowlog-log-slower-than", "1000000", "--slowlog-max-len", "4"]);
     let agent = watch(&redis.addr());

@@ -51,6 +51,8 @@ pub(super) fn plan(known: Option<&Known>, options: &Options) -> Vec<Ask> {
     let Some(known) = known else { return vec![Ask::InfoAll] };
     let fresh = known.short && known.percentiles.as_ref().is_some_and(|known| known.are_fresh(options.percentiles));
     let mut asks = vec![if fresh { Ask::InfoShort } else { known.info.clone() }];
+    // Right behind INFO, so that as little as can be runs between the two.
+    asks.extend(known.histograms.wanted().filter(|_| options.latencies && !known.sentinel).map(Ask::LatencyHistogram));
     asks.extend(options.wants_clients().then_some(Ask::ClientList));
     asks.extend(options.modules.then_some(Ask::InfoModules));
     if known.sentinel {
@@ -69,7 +71,6 @@ pub(super) fn plan(known: Option<&Known>, options: &Options) -> Vec<Ask> {
         asks.extend(options.tile38.then_some(Ask::ServerExt));
         if options.latencies {
             asks.push(Ask::LatencyLatest);
-            asks.extend(known.histograms.wanted().map(Ask::LatencyHistogram));
         }
         asks.extend([Ask::SlowlogLength, Ask::SlowlogLast]);
         match known.commandlog {
@@ -117,11 +118,12 @@ impl Known {
         known.node = info.get("cluster_enabled") == Some("1");
         known.cluster = known.node && info.get("cluster_state").is_none();
         let (calls, own) = config_calls(info, std::mem::take(&mut known.config_read));
-        if calls != known.config_calls + own {
+        let steady = calls == known.config_calls + own;
+        if !steady {
             known.config = None;
         }
         known.config_calls = calls;
-        if known.histograms.learn(info) {
+        if known.histograms.learn(info, steady) {
             known.percentiles = None;
         }
         known
