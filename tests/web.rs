@@ -77,6 +77,14 @@ fn gzip_comes_when_asked_for() {
 }
 
 #[test]
+fn a_page_of_two_packets_is_sent_as_it_is() {
+    let agent = Agent::start(&[&HOST[..], &["--web.compression=on", "--web.disable-exporter-metrics"]].concat(), &[]);
+    let page = agent.request("/metrics?collect[]=loadavg", &[("Accept-Encoding", "gzip")]);
+    assert!(page.text().contains("node_load1") && page.body.len() < 4096, "{}", page.text());
+    assert_eq!(page.header("content-encoding"), None);
+}
+
+#[test]
 fn who_is_near_gets_gzip_only_where_that_was_asked_for() {
     for (setting, near) in [("auto", None), ("on", Some("gzip")), ("off", None)] {
         let agent = Agent::start(&[&HOST[..], &[&format!("--web.compression={setting}")]].concat(), &[]);

@@ -64,6 +64,9 @@ fn odd_requests_get_their_own_refusals() {
         // Forms.
         ("another protocol's version", with("GET / HTTP/3.0", "\r\n"), 400),
         ("no version", "GET /\r\n\r\n".to_owned(), 400),
+        ("no host", "GET /-/healthy HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("two hosts", with("GET /-/healthy HTTP/1.1", "Host: other\r\n\r\n"), 400),
+        ("no host in a version that knows none", "GET /-/healthy HTTP/1.0\r\n\r\n".to_owned(), 200),
         ("a header on two lines", with("GET / HTTP/1.1", "X: a\r\n b\r\n\r\n"), 400),
         ("a space before the colon", with("GET / HTTP/1.1", "X : a\r\n\r\n"), 400),
         ("the beginning of TLS", "\x16\x03\x01\x02\0\x01\0".to_owned(), 400),
@@ -98,6 +101,8 @@ fn odd_requests_get_their_own_refusals() {
 #[test]
 fn ten_thousand_random_requests_do_no_harm() {
     let agent = agent();
+    // What is said of the start is said by then.
+    assert_eq!(agent.request("/metrics", &[]).status, 200);
     let before = agent.log();
     let word = "[A-Z]{1,8}|GET|GET|GET|HEAD";
     let path = "/[ -~]{0,30}|/metrics[?]([a-z]{1,9}(\\[\\])?=[ -~]{0,20}&?){0,3}|/(sd|status|scrape|probe|api/v1/status)[ -~]{0,9}|[ -~]{0,40}";
@@ -105,7 +110,7 @@ fn ten_thousand_random_requests_do_no_harm() {
         "([!-~]{1,12}: ?[ -~]{0,40}\r\n){0,4}|(Host|Accept|Accept-Encoding|Connection|Range|Expect|Upgrade): [ -~]{0,20}\r\n";
     let version = "HTTP/1[.]1|HTTP/1[.]1|HTTP/1[.]0|[ -~]{0,9}";
     let shaped = (word, path, version, header)
-        .prop_map(|(word, path, version, header)| format!("{word} {path} {version}\r\nX-Scrape: 1\r\n{header}\r\n").into_bytes());
+        .prop_map(|(word, path, version, header)| format!("{word} {path} {version}\r\nHost: agent\r\n{header}\r\n").into_bytes());
     let bytes = proptest::collection::vec(proptest::num::u8::ANY, 0..200);
     let requests = proptest::strategy::Union::new_weighted(vec![(9, shaped.boxed()), (1, bytes.boxed())]);
     let mut runner = TestRunner::default();

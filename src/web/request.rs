@@ -2,8 +2,18 @@
 
 use std::time::Duration;
 
-use hyper::HeaderMap;
-use hyper::header::ACCEPT_ENCODING;
+use hyper::header::{ACCEPT_ENCODING, HOST};
+use hyper::{HeaderMap, Request, Version};
+
+/// What is wrong with a request that hyper lets pass and Go's servers do not, in their words: whoever stands between might
+/// read another host in it than we do (RFC 9112, 3.2).
+pub(super) fn fault<B>(request: &Request<B>) -> Option<&'static str> {
+    match request.headers().get_all(HOST).iter().count() {
+        0 if request.version() == Version::HTTP_11 => Some("400 Bad Request: missing required Host header\n"),
+        0 | 1 => None,
+        _ => Some("400 Bad Request: too many Host headers\n"),
+    }
+}
 
 /// The `collect[]` and `exclude[]` of a query string, in the order given.
 pub(super) fn filters(query: &str) -> (Vec<String>, Vec<String>) {

@@ -17,6 +17,8 @@ use crate::telemetry::{InFlight, Telemetry};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// Below this a page is sent as it is: setting the compressor up takes longer than the two packets that it saves.
+const WORTH_PACKING: usize = 4096;
 
 /// All that answering needs.
 pub(super) struct Routes {
@@ -95,6 +97,9 @@ impl Routes {
 
     /// Answers a request of a peer that is `near`, on this machine, or is not.
     pub(super) async fn answer<B>(&self, request: Request<B>, near: bool) -> Response<Reply> {
+        if let Some(refusal) = request::fault(&request) {
+            return plain(StatusCode::BAD_REQUEST, refusal);
+        }
         let below = request.uri().path().strip_prefix(self.prefix.as_str());
         let path = match below {
             // The prefix itself is as good as the page below it.
@@ -202,6 +207,7 @@ impl Routes {
 }
 
 fn exposition(page: Arc<Page>, gzip: bool, in_flight: InFlight) -> Response<Reply> {
+    let gzip = gzip && page.len_hint() >= WORTH_PACKING;
     let mut response = Response::new(Reply::page(page, gzip, in_flight));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(EXPOSITION));
