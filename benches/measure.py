@@ -1,26 +1,34 @@
-"""Measures exporters side by side; benches/compare and benches/host start them and call this.
+"""Measures exporters side by side; benches/compare, benches/host and benches/web start them and call this.
 
 measure.py scrapes COUNT INTERVAL NAME=PID=URL...   the first one against all others together
 measure.py host COUNT INTERVAL NAME=PID=URL...      the same with the limits of the host part
 measure.py tree COUNT PID URL WHAT LIMIT            CPU time of a scrape alone, in milliseconds
+measure.py web COUNT CA USER:PASSWORD NAME=PID=URL...
+                                            what each adds to the first, on one kept connection: TLS, a password, gzip
 measure.py start COUNT URL COMMAND...               from starting COMMAND to its first answered scrape
 
 CPU time is the process' own clock over the whole run, idle times and ended threads included, divided by the scrapes.
 """
 
+import base64
 import gzip
+import http.client
 import math
 import os
+import ssl
 import statistics
 import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 CPU_SHARE, RSS_MIB, START_MS = 1 / 5, 15, 150
 # The host part against node_exporter alone.
 HOST_CPU_SHARE, HOST_LATENCY_SHARE, HOST_RSS_SHARE = 1 / 10, 1 / 5, 1 / 3
+# What TLS and a password add to a scrape, and gzip to each MB of page.
+TLS_MS, GZIP_MS_A_MB = 1, 1
 
 
 def cpu_seconds(pid):
@@ -156,10 +164,54 @@ def tree(count, pid, url, what, limit):
     return verdict("  CPU time of a scrape", cpu, " ms", limit)
 
 
+class Kept:
+    """A connection that is kept from scrape to scrape, as Prometheus does."""
+
+    def __init__(self, text, ca, password):
+        self.name, pid, url = text.split("=", 2)
+        url = urllib.parse.urlsplit(url)
+        self.pid, self.path, self.cpu = int(pid), url.path, []
+        if url.scheme == "https":
+            context = ssl.create_default_context(cafile=ca)
+            context.check_hostname = False
+            self.connection = http.client.HTTPSConnection(url.hostname, url.port, context=context)
+        else:
+            self.connection = http.client.HTTPConnection(url.hostname, url.port)
+        self.headers = {"Accept-Encoding": "gzip", "Authorization": "Basic " + base64.b64encode(password.encode()).decode()}
+
+    def scrape(self):
+        cpu = cpu_seconds(self.pid)
+        self.connection.request("GET", self.path, headers=self.headers)
+        response = self.connection.getresponse()
+        body = response.read()
+        if response.status != 200:
+            sys.exit(f"{self.name}: {response.status}")
+        self.cpu.append((cpu_seconds(self.pid) - cpu) * 1000)
+        self.sent = len(body)
+        self.bytes = len(gzip.decompress(body)) if response.headers.get("Content-Encoding") == "gzip" else self.sent
+
+
+def web(count, ca, password, targets):
+    kept = [Kept(text, ca, password) for text in targets]
+    for _ in range(count):
+        # Interleaved, so that whatever else the machine does hits all alike.
+        for target in kept:
+            target.scrape()
+    plain, tls, packed = kept
+    for target in kept:
+        # Not the first ones, which shake hands and compare the password.
+        target.ms = statistics.median(target.cpu[3:])
+        print(f"{target.name}: page of {target.bytes} bytes, {target.sent} sent, CPU {target.ms:.2f} ms a scrape (median)")
+    met = verdict("TLS and a password add", tls.ms - plain.ms, " ms", TLS_MS)
+    return verdict("gzip adds to each MB", (packed.ms - plain.ms) / (packed.bytes / 1e6), " ms", GZIP_MS_A_MB) and met
+
+
 def main():
     mode, count, *rest = sys.argv[1:]
     if mode in ("scrapes", "host"):
         met = scrapes(int(count), float(rest[0]), [Target(text) for text in rest[1:]], mode == "host")
+    elif mode == "web":
+        met = web(int(count), rest[0], rest[1], rest[2:])
     elif mode == "tree":
         met = tree(int(count), int(rest[0]), rest[1], rest[2], float(rest[3]))
     else:

@@ -8,6 +8,7 @@ mod fake;
 mod labels;
 mod postgres;
 mod redis;
+mod soak;
 
 use std::sync::Once;
 use std::time::Duration;
