@@ -10,8 +10,9 @@ use std::process::Command;
 use regex_lite::Regex;
 use yaml_serde::Value;
 
-/// What the pages show of an application: prom-client's own names, and those that its users give by custom.
-const APPLICATION: [&str; 15] = [
+/// What the pages show of an application: prom-client's own names, and those that its users give by custom. And what Prometheus itself tells.
+const APPLICATION: [&str; 16] = [
+    "ALERTS",
     "app_active_users",
     "http_request_duration_seconds",
     "nodejs_eventloop_lag_p99_seconds",

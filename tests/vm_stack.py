@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -53,7 +54,10 @@ def main():
     check('and by cpu.max', 'max_parallel_workers=1\n' in printed, printed)
     check('Redis is sized by memory.max', settings('redis', '--memory=100m') == 'maxmemory 60mb\n', settings('redis', '--memory=100m'))
 
+    # With its libraries, should it be no static one.
     os.makedirs('image', exist_ok=True)
+    libraries = re.findall(r'/\S+', run('ldd', 'stack-exporter').stdout)
+    run('cp', '--parents', '-L', *libraries, 'image/')
     run('cp', 'stack-exporter', 'image/')
     tar = subprocess.Popen(['tar', '-C', 'image', '-c', '.'], stdout=subprocess.PIPE)
     run('docker', 'import', '--change', 'ENTRYPOINT ["/stack-exporter"]', '-', 'stack-exporter:0.1.0', stdin=tar.stdout)

@@ -29,7 +29,7 @@ DASHBOARD = dashboard(
             graph("Answers", "Scrapes by HTTP status. 503: too many at once.", [("rate(promhttp_metric_handler_requests_total{@}[$__rate_interval])" + OURS, "{{instance}} {{code}}")], "reqps", size=(8, 7)),
         ]),
         ("Collectors", [
-            graph("Slowest collectors", "The ten that take the longest.", [("topk(10, stack_exporter_collector_duration_seconds{@})", "{{collector}} {{instance}}")], "s"),
+            bars("Slowest collectors", "The twelve that take the longest.", "topk(12, stack_exporter_collector_duration_seconds{@})", "{{collector}} {{instance}}", "s"),
             timeline("Failing collectors", "Collectors that failed at some time of the range.", "stack_exporter_collector_success{@} == 0", "{{collector}} {{instance}}", {0: ("failed", RED)}, "All deliver.", (12, 8)),
             table("Why they fail", "The last error of each collector.", [("Told", "stack_exporter_collector_last_error_info{@}", "short", None)], ["instance", "collector", "error"], none="No collector has failed.", size=(12, 8)),
             table("Found by itself", "Databases that the agent discovered, and whether it reaches them.", [("Found", "stack_exporter_discovered_target{@}", "short", None)], ["instance", "part", "target", "reached"], none="Nothing was discovered: no container engine, or only targets that were named.", size=(12, 8)),

@@ -89,6 +89,9 @@ def graph(title, description, queries, unit="short", none="No data in this time 
     defaults = {} if floor is None or negative else {"min": floor}
     if ceiling is not None:
         defaults["max"] = ceiling
+    elif not negative:
+        # The alert's line stays in sight, and a line of zeros is not drawn below 10,000 %.
+        custom["axisSoftMax"] = max((value for value, _ in steps or [] if value is not None), default={"percentunit": 0.01, "s": 0.001}.get(unit, 1))
     overrides = []
     if negative:
         overrides = [{"matcher": {"id": "byRegexp", "options": f"/{negative}/"}, "properties": [{"id": "custom.transform", "value": "negative-Y"}]}]
@@ -98,6 +101,8 @@ def graph(title, description, queries, unit="short", none="No data in this time 
 def bars(title, description, expression, legend, unit="short", none="none", size=(12, 8), steps=NEUTRAL, ceiling=None):
     """A bar for each series, now."""
     options = {"displayMode": "basic", "orientation": "horizontal", "showUnfilled": True, "valueMode": "color",
+               "sizing": "manual", "minVizHeight": 16, "minVizWidth": 8, "maxVizHeight": 28, "namePlacement": "auto", "text": {"titleSize": 13, "valueSize": 16},
+               "legend": {"showLegend": False, "displayMode": "list", "placement": "bottom", "calcs": []},
                "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
     defaults = {"min": 0} | ({} if ceiling is None else {"max": ceiling})
     return _panel("bargauge", title, description, unit, size, none, steps, _targets([(expression, legend)], instant=True, range=False), options, defaults=defaults)
@@ -112,9 +117,11 @@ def table(title, description, columns, keys, none="none", size=(24, 8), link=Non
     transformations = [{"id": "merge", "options": {}},
                        {"id": "filterFieldsByName", "options": {"include": {"names": list(order)}}},
                        {"id": "organize", "options": {"excludeByName": {}, "indexByName": order, "renameByName": names}}]
-    overrides = []
+    # A cell without a value would hold the sentence that an empty panel shows.
+    blank = {"id": "noValue", "value": "–"}
+    overrides = [{"matcher": {"id": "byName", "options": key}, "properties": [blank]} for key in keys]
     for heading, _, unit, steps in columns:
-        properties = [{"id": "unit", "value": unit}]
+        properties = [{"id": "unit", "value": unit}, blank]
         if steps:
             properties += [{"id": "thresholds", "value": {"mode": "absolute", "steps": [{"color": colour, "value": value} for value, colour in steps]}},
                            {"id": "custom.cellOptions", "value": {"type": "color-text"}}]

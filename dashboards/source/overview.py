@@ -5,6 +5,7 @@ from kit import *
 REAL = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660"'
 FULL = 1 - alert("HostDiskAlmostFull")
 MEMORY = 1 - alert("HostMemoryLow")
+BUSY = alert("HostCpuBusy")
 CPU = '1 - avg by (instance) (rate(node_cpu_seconds_total{@,mode="idle"}[$__rate_interval]))'
 
 DASHBOARD = dashboard(
@@ -16,13 +17,18 @@ DASHBOARD = dashboard(
             stat("Containers", "Containers that run on them.", 'count(container_last_seen{@,name!=""})', size=(3, 4), none="No container runs."),
             stat("PostgreSQL down", "Servers that do not answer. Any is the alert PostgresDown.", "count(pg_up{@} == 0) or vector(0)", "short", BAD_IF_ANY, size=(3, 4)),
             stat("Redis down", "Servers that do not answer. Any is the alert RedisDown.", "count(redis_up{@} == 0) or vector(0)", "short", BAD_IF_ANY, size=(3, 4)),
-            stat("Container engines down", "Hosts whose container engine does not answer, where there is one.", "count(container_engine_up{@} == 0) or vector(0)", "short", BAD_IF_ANY, size=(3, 4)),
+            stat("Engines down", "Hosts whose container engine does not answer, where there is one.", "count(container_engine_up{@} == 0) or vector(0)", "short", BAD_IF_ANY, size=(3, 4)),
             stat("Risks", "Findings of the audit; Infrastructure Risks lists them.", "count(stack_audit_finding{@} == 1) or vector(0)", "short", above(1, 10), size=(3, 4)),
             stat("Collectors failing", "Collectors of the agents that fail; Exporter lists them.", "count(stack_exporter_collector_success{@} == 0) or vector(0)", "short", BAD_IF_ANY, size=(3, 4)),
         ]),
+        ("Alerts", [
+            table("Firing", "What fires now, of hosts, containers and databases; docker/prometheus/RUNBOOK.md says what to do.",
+                  [("Firing", 'count by (instance, alertname, severity, name, target) (ALERTS{@,alertstate="firing"})', "short", None)],
+                  ["severity", "alertname", "instance", "name", "target"], none="Nothing fires, or no rules are loaded.", size=(24, 6)),
+        ]),
         ("Hosts", [
             table("Hosts", "A row for each host; its name leads to its page.", [
-                ("CPU", CPU, "percentunit", above(0.8, 0.95)),
+                ("CPU", CPU, "percentunit", above(BUSY - 0.1, BUSY)),
                 ("Load per core", 'sum by (instance) (node_load5{@}) / count by (instance) (rate(node_cpu_seconds_total{@,mode="idle"}[$__rate_interval]))', "short", above(1, 2)),
                 ("Memory", "1 - sum by (instance) (node_memory_MemAvailable_bytes{@}) / sum by (instance) (node_memory_MemTotal_bytes{@})", "percentunit", above(MEMORY - 0.1, MEMORY)),
                 ("Fullest disk", f'1 - min by (instance) (node_filesystem_avail_bytes{{@,{REAL}}} / (node_filesystem_size_bytes{{@,{REAL}}} > 0))', "percentunit", above(FULL - 0.1, FULL)),

@@ -26,20 +26,20 @@ DASHBOARD = dashboard(
         ("Memory", [
             graph("Memory", "Memory used, resident, and the limit.", [("redis_memory_used_bytes{@}", "{{target}} used"), ("redis_memory_used_rss_bytes{@}", "{{target}} resident"), ("redis_memory_max_bytes{@} > 0", "{{target}} maxmemory")], "bytes", DOWN),
             graph("Memory of limit", "What Redis uses of maxmemory. The line is the alert RedisMemoryNearLimit.", [(OF_LIMIT, "{{instance}} {{target}}")], "percentunit", NO_LIMIT, steps=above(MEMORY)),
-            graph("Fragmentation", "Resident memory by memory used. Above 1.5 with much memory: waste. Below 1: swapped out.", [("redis_mem_fragmentation_ratio{@}", "{{instance}} {{target}}")], none=DOWN, steps=above(1.5)),
+            graph("Fragmentation", "Resident memory by memory used. With much memory in use, above the line is the alert RedisFragmented. Below 1: swapped out.", [("redis_mem_fragmentation_ratio{@}", "{{instance}} {{target}}")], none=DOWN, steps=above(alert("RedisFragmented"))),
             graph("Expired and evicted", "Keys that ran out, and keys thrown out for want of memory.", [("rate(redis_expired_keys_total{@}[$__rate_interval])", "{{target}} expired"), ("rate(redis_evicted_keys_total{@}[$__rate_interval])", "{{target}} evicted")], "ops", DOWN),
         ]),
         ("Work", [
             graph("Commands", "The ten commands that are asked for most.", [("topk(10, sum by (instance, target, cmd) (rate(redis_commands_total{@}[$__rate_interval])))", "{{cmd}} {{target}}")], "ops", DOWN),
             graph("Time by command", "Share of a second spent on each of the ten costliest commands. Near 100 % together: the one thread is full.", [("topk(10, sum by (instance, target, cmd) (rate(redis_commands_duration_seconds_total{@}[$__rate_interval])))", "{{cmd}} {{target}}")], "percentunit", DOWN),
-            graph("Slowest commands", "99 of 100 calls are answered within this.", [("topk(10, histogram_quantile(0.99, sum by (le, instance, target, cmd) (rate(redis_command_latency_seconds_bucket{@}[$__rate_interval]))))", "{{cmd}} {{target}}")], "s",
+            graph("Slowest commands", "99 of 100 calls are answered within this.", [("topk(10, histogram_quantile(0.99, sum by (le, instance, target, cmd) (rate(redis_command_latency_seconds_bucket{@}[$__rate_interval]))) > 0)", "{{cmd}} {{target}}")], "s",
                   "Redis before 7.0 keeps no histograms of latency."),
             graph("Hits and misses", "Keys found and not found.", [(HITS, "{{target}} hits"), (MISSES, "{{target}} misses")], "ops", DOWN),
             graph("Network", "Bytes received (above) and sent (below).", [("rate(redis_net_input_bytes_total{@}[$__rate_interval])", "{{target}} received"), ("rate(redis_net_output_bytes_total{@}[$__rate_interval])", "{{target}} sent")], "Bps", DOWN, negative="sent"),
             graph("Slow log", "Commands that went into the slow log, in a second.", [("rate(redis_slowlog_entries_total{@}[$__rate_interval])", "{{instance}} {{target}}")], "ops", DOWN),
         ]),
         ("Clients and keys", [
-            graph("Clients", "Connected clients and the most that may be.", [("redis_connected_clients{@}", "{{target}} connected"), ("redis_max_clients{@}", "{{target}} maxclients")], none=DOWN),
+            graph("Clients of the limit", "Connected clients of maxclients. The line is the alert RedisClientsNearMax.", [("redis_connected_clients{@} / (redis_config_maxclients{@} > 0)", "{{instance}} {{target}}")], "percentunit", none=DOWN, steps=above(alert("RedisClientsNearMax"))),
             graph("Connections", "New connections, and those refused at maxclients. Many new ones: the application keeps none open.", [("rate(redis_connections_received_total{@}[$__rate_interval])", "{{target}} new"), ("rate(redis_rejected_connections_total{@}[$__rate_interval])", "{{target}} refused")], "ops", DOWN),
             graph("Keys", "Keys by database, and how many of them expire. A steady rise of those that do not is a leak.", [("redis_db_keys{@} > 0", "{{target}} {{db}}"), ("redis_db_keys_expiring{@} > 0", "{{target}} {{db}} expiring")], none="The databases are empty."),
             graph("Replies with errors", "Errors by kind. OOM and READONLY: writes are lost.", [("rate(redis_errors_total{@}[$__rate_interval])", "{{err}} {{target}}")], "ops", "No command has failed."),

@@ -10,6 +10,7 @@ NO_NODE = "The application does not collect prom-client's default metrics."
 HOST = 'job=~"$agent_job",instance=~"$agent_instance",name=~"$name"'
 MEMORY = alert("ContainerMemoryNearLimit")
 THROTTLED = alert("ContainerThrottled")
+SLOW = alert("AppSlow")
 
 
 def rate(matchers="", by=""):
@@ -46,7 +47,7 @@ DASHBOARD = dashboard(
         ("How users fare", [
             stat("Requests that succeed", "Requests not answered with 5xx. Below 99 %: users see it.", f"1 - {FAILED}", "percentunit", below(0.99, 0.95), NONE, (4, 4)),
             stat("Typical request", "Half of the requests are answered within this.", quantile(0.5), "s", above(0.5, 1), NONE, (4, 4)),
-            stat("Slow request", "95 of 100 requests are answered within this.", quantile(0.95), "s", above(1, 2.5), NONE, (4, 4)),
+            stat("Slow request", "95 of 100 requests are answered within this.", quantile(0.95), "s", above(1, SLOW), NONE, (4, 4)),
             stat("Requests", "Requests in a second.", rate(), "reqps", none=NONE, size=(4, 4)),
             stat("Answered within 1 s", "Share of requests answered within a second; needs a bucket at 1.", WITHIN, "percentunit", below(0.99, 0.95), NONE, (4, 4)),
             stat("Active users", "Users that the application counts as active, in its shortest window.", 'min(sum by (window) ({__name__="${users}",@}))', "short", none="The application does not tell: it needs a gauge as named above.", size=(4, 4)),
@@ -60,13 +61,13 @@ DASHBOARD = dashboard(
             graph("Slow requests by route", "95 of 100 requests are answered within this, for the ten slowest routes.", [(f'topk(10, {quantile(0.95, "le, ${route}")})', "{{${route}}}")], "s", NONE),
         ]),
         ("Errors and traffic", [
-            graph("Failed requests", "Share of requests answered with 5xx. Any that stay need a look.", [(FAILED, "5xx")], "percentunit", NONE, steps=above(0.01, 0.05)),
+            graph("Failed requests", "Share of requests answered with 5xx. Any that stay need a look.", [(FAILED, "5xx")], "percentunit", NONE, steps=above(0.01, alert("AppErrorsMany"))),
             graph("Failures by route", "Requests answered with 5xx in a second, by route.", [(rate(STATUS + '"5.."', " by (${route}, ${status})"), "{{${route}}} {{${status}}}")], "reqps", "No request failed."),
             graph("Requests by status", "Requests in a second by status. 4xx that rise: a broken link, or someone who tries passwords.", [(rate("", " by (${status})"), "{{${status}}}")], "reqps", NONE, stack=True),
             graph("Active users", "Users active in each window, as the application counts them.", [('sum by (window) ({__name__="${users}",@})', "{{window}}")], none="The application does not tell: it needs a gauge as named above."),
         ]),
         ("What the application has left", [
-            graph("Event loop", "How late timers come, 99 of 100. Above 100 ms every request waits that long.", [("nodejs_eventloop_lag_p99_seconds{@}", "{{instance}}")], "s", NO_NODE, (8, 7), above(0.1)),
+            graph("Event loop", "How late timers come, 99 of 100. Above 100 ms every request waits that long.", [("nodejs_eventloop_lag_p99_seconds{@}", "{{instance}}")], "s", NO_NODE, (8, 7), above(alert("AppEventLoopBlocked"))),
             graph("Heap", "JavaScript's memory. A saw-tooth whose lows rise is a leak.", [("nodejs_heap_size_used_bytes{@}", "{{instance}} used"), ("nodejs_heap_size_total_bytes{@}", "{{instance}} size")], "bytes", NO_NODE, (8, 7)),
             graph("Garbage collection", "Share of time spent on collecting garbage.", [("sum by (instance) (rate(nodejs_gc_duration_seconds_sum{@}[$__rate_interval]))", "{{instance}}")], "percentunit", NO_NODE, (8, 7)),
             graph("Containers' CPU", "Cores in use by the chosen containers.", [(f"sum by (instance, name) (rate(container_cpu_usage_seconds_total{{{HOST}}}[$__rate_interval]))", "{{name}}")], none="No container runs.", size=(8, 7)),

@@ -4,11 +4,12 @@ import {
   applyFieldOverrides, createTheme, dateTime, FieldConfigOptionsRegistry, FieldType, getDisplayProcessor, getFieldDisplayValues,
   standardTransformers, toDataFrame,
 } from '@grafana/data';
-import { BarGauge, BigValue, PanelChrome, Table, ThemeContext, TimeSeries, VizRepeater } from '@grafana/ui';
+import { BarGauge, BigValue, GlobalStyles, PanelChrome, Table, ThemeContext, TimeSeries, VizRepeater } from '@grafana/ui';
 import { createElement as h } from 'react';
 import { createRoot } from 'react-dom/client';
 import { firstValueFrom, of } from 'rxjs';
 
+const VARIABLES = { route: 'route', status: 'status_code' };
 const GRID = 24, ROW = 30, GAP = 8, TOP = 60;
 const theme = createTheme({ colors: { mode: 'dark' } });
 const replace = (text) => text;
@@ -21,12 +22,12 @@ const registry = new FieldConfigOptionsRegistry(() => {
   });
   return [
     ...['unit', 'min', 'max', 'decimals', 'noValue', 'color', 'thresholds', 'mappings', 'links', 'displayName'].map(option(false)),
-    ...['drawStyle', 'lineWidth', 'fillOpacity', 'showPoints', 'spanNulls', 'stacking', 'thresholdsStyle', 'transform', 'cellOptions'].map(option(true)),
+    ...['drawStyle', 'lineWidth', 'fillOpacity', 'showPoints', 'spanNulls', 'stacking', 'thresholdsStyle', 'transform', 'cellOptions', 'axisSoftMax'].map(option(true)),
   ];
 });
 
 function legend(format, labels) {
-  return format.replace(/{{\s*(.*?)\s*}}/g, (_, label) => labels[label] ?? '') || Object.entries(labels).map(([key, value]) => `${key}="${value}"`).join(', ');
+  return format.replace(/\${(\w+)}/g, (_, name) => VARIABLES[name] ?? '').replace(/{{\s*(.*?)\s*}}/g, (_, label) => labels[label] ?? '') || Object.entries(labels).map(([key, value]) => `${key}="${value}"`).join(', ');
 }
 
 function series(target, answer) {
@@ -83,9 +84,9 @@ const kinds = {
     }),
   bargauge: (panel, data, range, width, height) =>
     h(VizRepeater, {
-      getValues: () => values(panel, data), source: data, width, height, orientation: 'horizontal', renderCounter: 0, itemSpacing: 10, minVizHeight: 16,
+      getValues: () => values(panel, data), source: data, width, height, orientation: 'horizontal', renderCounter: 0, itemSpacing: 10, minVizHeight: 16, maxVizHeight: panel.options.maxVizHeight,
       renderValue: ({ value, width, height }) => h(BarGauge, {
-        value: value.display, field: value.field, display: value.view?.getFieldDisplayProcessor(value.colIndex), width, height, theme, orientation: 'horizontal', displayMode: panel.options.displayMode, showUnfilled: true,
+        value: value.display, field: value.field, display: value.view?.getFieldDisplayProcessor(value.colIndex), width, height, theme, orientation: 'horizontal', displayMode: panel.options.displayMode, showUnfilled: true, text: panel.options.text,
       }),
     }),
   table: (panel, [data], range, width, height) => h(Table, { data, width, height, cellHeight: panel.options.cellHeight }),
@@ -116,7 +117,7 @@ async function main() {
   document.body.style.background = theme.colors.background.canvas;
   document.body.style.color = theme.colors.text.primary;
   const variables = dashboard.templating.list.map((variable) => variable.label).join(' · ');
-  createRoot(document.getElementById('root')).render(h(ThemeContext.Provider, { value: theme }, h('h1', null, dashboard.title), h('div', { className: 'variables' }, variables), drawn));
+  createRoot(document.getElementById('root')).render(h(ThemeContext.Provider, { value: theme }, h(GlobalStyles), h('h1', null, dashboard.title), h('div', { className: 'variables' }, variables), drawn));
 }
 
 main().catch((error) => { document.body.textContent = error.stack; });
