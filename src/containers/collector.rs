@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::beyond::Beyond;
 use super::cgroup::{Cgroup, Cgroups, Stats};
 use super::devices::Devices;
 use super::families::{
-    BLKIO, BY_DEVICE, BY_INTERFACE, CPU_USAGE, CREATED, ENGINE_ERROR, ENGINE_UP, FAILURES, HEALTH, LAST_SEEN, SCRAPE_ERROR,
-    SINGLES, STARTED, operations,
+    BLKIO, BY_DEVICE, BY_INTERFACE, CPU_USAGE, CREATED, ENGINE_ERROR, ENGINE_UP, FAILURES, HEALTH, LAST_SEEN, OOMS, PIDS,
+    PIDS_LIMIT, SCRAPE_ERROR, SINGLES, STARTED, UNNAMED, operations,
 };
 use super::identity::container_id;
 use super::labels::Choice;
 use super::machine::{Machine, Meminfo};
 use super::network::{Interface, Network};
+use super::ooms::Live;
 use crate::discovery::{Container, Directory, Discovery, Engine, Health, Product};
 use crate::exposition::{Labels, Samples};
 use crate::scrape::Collector;
@@ -37,6 +39,7 @@ pub(super) struct Containers {
     /// Learns which containers have no name.
     discovery: Discovery,
     choice: Choice,
+    beyond: Beyond,
     network: Network,
     devices: Devices,
     machine: Machine,
@@ -44,8 +47,8 @@ pub(super) struct Containers {
 
 impl Containers {
     pub(super) fn new(directory: Option<Directory>, discovery: Discovery, choice: Choice) -> Self {
-        let (network, devices, machine) = Default::default();
-        Containers { cgroups: None, directory, discovery, choice, network, devices, machine }
+        let (beyond, network, devices, machine) = Default::default();
+        Containers { cgroups: None, directory, discovery, choice, beyond, network, devices, machine }
     }
 
     fn refresh(&mut self, system: &mut System) -> Result<(), Fault> {
@@ -65,6 +68,9 @@ impl Containers {
                 name(cgroup, directory, choice);
             }
         }
+        if let Some(directory) = &self.directory {
+            self.beyond.learn(directory.all(), &cgroups.iter().filter_map(live).collect(), choice);
+        }
         let is_nameless = |entity: &Entity| entity.container_id.is_some() && entity.container.is_none();
         self.discovery
             .note_nameless(cgroups.iter().filter(|cgroup| is_nameless(&cgroup.entity)).map(|cgroup| cgroup.id.as_str()));
@@ -81,6 +87,8 @@ impl Containers {
         let cgroups: Vec<&Cgroup<Entity>> = cgroups.iter().collect();
         emit_times(&cgroups, out);
         emit_numbers(&cgroups, out);
+        emit_pids(&cgroups, out);
+        self.emit_ooms(&cgroups, out);
         emit_devices(&cgroups, &self.devices, out);
         for (column, family) in BY_INTERFACE.iter().enumerate() {
             let mut rows = out.family(family);
@@ -89,6 +97,19 @@ impl Containers {
                     let value = interface.counters.get(column).copied().unwrap_or(0);
                     rows.add_to(&entity.labels, [("interface", &interface.name)], value);
                 }
+            }
+        }
+    }
+}
+
+impl Containers {
+    /// Kills in cgroups that no engine tells of; the others are counted on by name.
+    fn emit_ooms(&self, cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
+        let mut rows = out.family(&OOMS);
+        for cgroup in cgroups {
+            let is_shown = cgroup.entity.container_id.as_ref().is_some_and(|id| self.beyond.shows(id));
+            if let Some(kills) = cgroup.stats.memory.oom_kills.filter(|_| !is_shown) {
+                rows.add_to(&cgroup.entity.labels, [], kills);
             }
         }
     }
@@ -107,9 +128,19 @@ impl Collector for Containers {
             complete_root(&mut root.stats, memory);
         }
         self.emit(out);
+        self.beyond.emit(out);
         emit_engines(&engines, out);
+        if self.directory.is_some() {
+            out.family(&UNNAMED).add([], self.discovery.nameless().count);
+        }
         memory.and(refreshed)
     }
+}
+
+/// What the kernel shows of a cgroup that is a container, by the container's id.
+fn live(cgroup: &Cgroup<Entity>) -> Option<(&str, (&str, Live))> {
+    let live = Live { cgroup: cgroup.order, kills: cgroup.stats.memory.oom_kills };
+    Some((cgroup.entity.container_id.as_deref()?, (cgroup.id.as_str(), live)))
 }
 
 /// Puts the engine's description to a cgroup. One that the engine does not know (any more) keeps what was known of it.
@@ -208,6 +239,22 @@ fn emit_numbers(cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
             for scope in ["container", "hierarchy"] {
                 rows.add_to(&cgroup.entity.labels, [("failure_type", kind), ("scope", scope)], value);
             }
+        }
+    }
+}
+
+fn emit_pids(cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
+    let containers = || cgroups.iter().filter(|cgroup| cgroup.entity.container_id.is_some());
+    let mut rows = out.family(&PIDS);
+    for cgroup in containers() {
+        if let Some(count) = cgroup.stats.pids.current {
+            rows.add_to(&cgroup.entity.labels, [], count);
+        }
+    }
+    let mut rows = out.family(&PIDS_LIMIT);
+    for cgroup in containers() {
+        if let Some(most) = cgroup.stats.pids.max.filter(|most| *most != 0) {
+            rows.add_to(&cgroup.entity.labels, [], most);
         }
     }
 }

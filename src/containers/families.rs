@@ -111,11 +111,6 @@ pub(super) static SINGLES: &[Single] = &[
         "Anonymous pages missed soon after reclaim took them: memory.stat workingset_refault_anon.",
         |s| count(s.memory.refault_anon),
     ),
-    counter(
-        "container_oom_events_total",
-        "Processes killed for want of memory: oom_kill of memory.oom_control or memory.events.",
-        |s| count(s.memory.oom_kills),
-    ),
     gauge("container_threads", "Threads and processes: pids.current.", |s| count(s.pids.current)),
     gauge("container_threads_max", "Limit of threads and processes: pids.max, 0 where there is none.", |s| count(s.pids.max)),
     gauge("container_spec_cpu_period", "Quota period in microseconds: cpu.cfs_period_us, or second of cpu.max.", |s| {
@@ -178,6 +173,17 @@ pub(super) static FAILURES: Family = Family::counter(
     "container_memory_failures_total",
     "Page faults: memory.stat pgfault and pgmajfault, the same for both scopes.",
 );
+pub(super) static OOMS: Family = Family::counter(
+    "container_oom_events_total",
+    "Processes killed for want of memory, counted on by name: oom_kill of memory.oom_control or memory.events, the engine's event oom.",
+);
+pub(super) static PIDS: Family = Family::gauge("container_pids", "Threads and processes of a container: pids.current.");
+pub(super) static PIDS_LIMIT: Family = Family::gauge(
+    "container_pids_limit",
+    "Most threads and processes that a container may have: pids.max; absent without a limit.",
+);
+pub(super) static UNNAMED: Family =
+    Family::gauge("container_engine_unnamed_containers", "Containers, by their cgroups, that no engine has told a name of.");
 pub(super) static LAST_SEEN: Family =
     Family::gauge("container_last_seen", "When the cgroup was last there: the time of this scrape.");
 pub(super) static CREATED: Family = Family::gauge(

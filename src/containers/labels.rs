@@ -51,7 +51,7 @@ impl Choice {
         choice
     }
 
-    /// The labels of a cgroup and, where it is one that an engine told of, of its container. None is empty: an empty label is
+    /// The labels of the cgroup `id` and, where it is one that an engine told of, of its container. None is empty: an empty label is
     /// the same as none to Prometheus, and most of the bytes of cAdvisor's page.
     pub(super) fn render(&self, id: &str, container: Option<&Container>) -> Labels {
         let mut labels = Labels::of(&[("id", id)]);

@@ -4,6 +4,7 @@
 //! [`Directory`](crate::discovery::Directory)): a scrape reads the one and looks up the other, and never waits for an engine. A cgroup without a name is
 //! shown by its path.
 
+mod beyond;
 mod cgroup;
 mod collector;
 mod devices;
@@ -12,6 +13,7 @@ mod identity;
 mod labels;
 mod machine;
 mod network;
+mod ooms;
 
 use self::collector::Containers;
 use self::labels::Choice;

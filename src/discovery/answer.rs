@@ -28,6 +28,9 @@ pub(super) struct Summary {
 pub(super) struct Event {
     pub(super) action: Option<String>,
     pub(super) actor: Option<Actor>,
+    /// Nanoseconds since 1970.
+    #[serde(rename = "timeNano")]
+    pub(super) time: Option<i64>,
 }
 
 /// Whom an event befell.

@@ -40,6 +40,8 @@ pub struct Container {
     pub exit_code: Option<i64>,
     /// Whether a process of it was killed for want of memory in its last run.
     pub oom_killed: bool,
+    /// How often the engine told, while we listened, that a process of it was killed for want of memory.
+    pub ooms: u64,
     /// How often its restart policy started it again.
     pub restart_count: Option<u64>,
     /// `no`, `always`, `unless-stopped`, `on-failure`; empty where the engine does not tell.

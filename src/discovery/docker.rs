@@ -23,6 +23,8 @@ use super::{inspection, kind};
 const PING: Duration = Duration::from_secs(10);
 /// How many pings pass between two lists of all containers, which heal whatever the events did not tell.
 const PINGS_TO_A_LIST: u32 = 6;
+/// Events that come this close together are looked at together: a container that starts or ends is told of three times and more.
+const GATHER: Duration = Duration::from_millis(50);
 /// Questions under way at once.
 const AT_ONCE: usize = 4;
 /// The most containers that are kept of those that do not run.
@@ -46,11 +48,18 @@ const EVENTS: [&str; 13] = [
 ];
 
 /// One connection's life: ends with the reason why it cannot go on.
-pub(super) async fn session(address: &Address, directory: &Shelf, secrets: bool) -> Result<Infallible, Refusal> {
+///
+/// `last_event` is when the last event befell, in nanoseconds since 1970: what is sent again is not counted again.
+pub(super) async fn session(
+    address: &Address,
+    directory: &Shelf,
+    secrets: bool,
+    last_event: &mut i64,
+) -> Result<Infallible, Refusal> {
     let version = ask::<Version>(address, "/version").await?.version.unwrap_or_default();
     // The events of the meantime are sent again from the engine's memory, so none is lost between list and stream.
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let mut engine = Watched { address, directory, secrets, failed: HashSet::new() };
+    let mut engine = Watched { address, directory, secrets, failed: HashSet::new(), changed: HashSet::new() };
     engine.list(true).await?;
     directory.note(|engine| (engine.up, engine.version) = (true, Some(version.clone())));
     tracing::info!(%address, version, containers = directory.all().len(), "engine answers");
@@ -64,7 +73,15 @@ pub(super) async fn session(address: &Address, directory: &Shelf, secrets: bool)
     let (mut next, mut pings) = (Instant::now() + PING, 0);
     loop {
         match timeout_at(next, events.next()).await {
-            Ok(event) => engine.follow(event?).await?,
+            Ok(event) => {
+                engine.follow(event?, last_event);
+                let until = Instant::now() + GATHER;
+                while let Ok(event) = timeout_at(until, events.next()).await {
+                    engine.follow(event?, last_event);
+                }
+                let changed = engine.changed.drain().collect();
+                engine.inspect(changed).await?;
+            }
             Err(_) => {
                 pings += 1;
                 engine.check(pings % PINGS_TO_A_LIST == 0).await?;
@@ -81,6 +98,8 @@ struct Watched<'a> {
     secrets: bool,
     /// Containers that could not be inspected, to be tried again.
     failed: HashSet<String>,
+    /// Containers of which events told.
+    changed: HashSet<String>,
 }
 
 impl Watched<'_> {
@@ -120,18 +139,41 @@ impl Watched<'_> {
         self.inspect(failed).await
     }
 
-    async fn follow(&mut self, event: Event) -> Result<(), Refusal> {
-        let (Some(action), Some(actor)) = (event.action, event.actor) else { return Ok(()) };
+    /// Notes what an event tells, and whom it befell.
+    fn follow(&mut self, event: Event, last_event: &mut i64) {
+        let (Some(action), Some(actor)) = (event.action, event.actor) else { return };
+        let mut attributes = actor.attributes.unwrap_or_default();
         // A network's event names its container beside.
         let joined = matches!(action.as_str(), "connect" | "disconnect");
-        let id = if joined { actor.attributes.and_then(|mut pairs| pairs.remove("container")) } else { actor.id };
-        let Some(id) = id else { return Ok(()) };
-        if matches!(action.as_str(), "destroy" | "remove") {
-            self.failed.remove(&id);
-            self.directory.retain(|known| known != id);
-            return Ok(());
+        let Some(id) = (if joined { attributes.remove("container") } else { actor.id }) else { return };
+        let time = event.time.unwrap_or_default();
+        let is_new = time > *last_event;
+        *last_event = time.max(*last_event);
+        match action.as_str() {
+            "destroy" | "remove" => {
+                self.failed.remove(&id);
+                self.changed.remove(&id);
+                self.directory.retain(|known| known != id);
+                return;
+            }
+            "oom" if is_new => self.amend(&id, |container| container.ooms += 1),
+            // By the time of the inspection it may run again, and the engine has forgotten.
+            "die" => {
+                let code = attributes.get("exitCode").and_then(|text| text.parse().ok());
+                self.amend(&id, |container| container.exit_code = code.or(container.exit_code));
+            }
+            _ => {}
         }
-        self.inspect(vec![id]).await
+        self.changed.insert(id);
+    }
+
+    /// Changes what is known of a container, if it is known.
+    fn amend(&self, id: &str, change: impl FnOnce(&mut Container)) {
+        if let Some(known) = self.directory.get(id) {
+            let mut container = Container::clone(&known);
+            change(&mut container);
+            self.directory.put(container);
+        }
     }
 
     /// Inspects containers. One that the engine cannot tell of is tried again later; silence ends the session.
@@ -147,6 +189,10 @@ impl Watched<'_> {
                     let image = answer.image.clone().unwrap_or_default();
                     let mut container = inspection::container(id, answer, self.secrets);
                     container.remote = !address.is_local();
+                    // What events alone tell.
+                    if let Some(known) = self.directory.get(&container.id) {
+                        (container.ooms, container.exit_code) = (known.ooms, container.exit_code.or(known.exit_code));
+                    }
                     if let Err(error) = self.settle(&mut container, &image).await {
                         last_error = Some(error.to_string());
                         self.failed.insert(container.id.clone());

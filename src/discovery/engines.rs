@@ -196,10 +196,10 @@ pub(super) async fn watch(wanted: Wanted, directory: Directory, mut places: Vec<
 
 /// Keeps `shelf` up to date with one engine, for ever.
 async fn ask(product: Product, address: Address, shelf: Shelf, secrets: bool) {
-    let (mut pause, mut told, word) = (PAUSES[0], None, product.word());
+    let (mut pause, mut told, mut last_event, word) = (PAUSES[0], None, 0, product.word());
     loop {
         let start = Instant::now();
-        let session: Result<Infallible, Refusal> = docker::session(&address, &shelf, secrets).await;
+        let session: Result<Infallible, Refusal> = docker::session(&address, &shelf, secrets, &mut last_event).await;
         let Err(reason) = session.map_err(|refusal| refusal.to_string());
         if std::mem::take(&mut told).as_ref() != Some(&reason) {
             tracing::info!(engine = word, %address, reason, "no names of containers for now");

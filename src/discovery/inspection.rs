@@ -60,8 +60,9 @@ pub(super) fn container(id: String, answer: Inspection, secrets: bool) -> Contai
         container.health = health.status.as_deref().and_then(Health::of).or(container.health);
         container.failing_streak = health.failing_streak.and_then(|streak| u64::try_from(streak).ok()).unwrap_or(0);
     }
-    // Of a container that never ended, engines say 0.
-    container.exit_code = container.exit_code.filter(|_| container.finished.is_some());
+    // Of one that never ended or runs again, engines say 0.
+    let ended = container.finished.is_some() && !container.state.is_some_and(State::is_alive);
+    container.exit_code = container.exit_code.filter(|_| ended);
     container.log = log(host.log_config.unwrap_or_default(), answer.log_path);
     container.storage = storage(answer.driver, answer.graph_driver);
     let mounts = answer.mounts.unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::support::containers::BEYOND;
 use crate::support::docker::Docker;
 use crate::support::{Agent, exposition, shared};
 
@@ -9,9 +10,6 @@ use crate::support::{Agent, exposition, shared};
 fn is_identity(label: &str) -> bool {
     matches!(label, "id" | "name" | "image") || label.starts_with("container_label_")
 }
-
-/// Families that cAdvisor has not.
-const OURS: [&str; 2] = ["container_engine_up", "container_engine_last_error_info"];
 
 /// Default-on families of the contract that are left out, and why.
 const LEFT_OUT: &[(&str, &[&str])] = &[
@@ -71,7 +69,7 @@ fn contract() -> BTreeMap<String, Promise> {
 /// The families of the source and what they are: the page of a machine never shows them all at once.
 fn families() -> BTreeMap<String, String> {
     let mut families = BTreeMap::new();
-    for file in ["families.rs", "machine.rs"] {
+    for file in ["families.rs", "machine.rs", "beyond.rs"] {
         let path = format!("{}/src/containers/{file}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
         let mut rest = text.as_str();
@@ -79,7 +77,7 @@ fn families() -> BTreeMap<String, String> {
             let (before, after) = rest.split_at(at);
             let literal = after[1..].split('"').next().unwrap();
             let is_name = ["container_", "machine_", "cadvisor_"].iter().any(|prefix| literal.starts_with(prefix));
-            if is_name && literal != "machine_id" && !literal.contains(' ') {
+            if is_name && !matches!(literal, "machine_id" | "container_id") && !literal.contains(' ') {
                 let call = before.trim_end().trim_end_matches('(');
                 let kind = if call.ends_with("gauge") { "gauge" } else { "counter" };
                 families.insert(literal.to_owned(), kind.to_owned());
@@ -99,8 +97,11 @@ fn every_default_family_is_there_or_left_out_for_a_reason() {
         assert_ne!(families.contains_key(name), left_out.contains(name.as_str()), "{name}");
         assert_eq!(families.get(name).unwrap_or(&promise.kind), &promise.kind, "{name}");
     }
-    for name in families.keys().filter(|name| !OURS.contains(&name.as_str())) {
+    for name in families.keys().filter(|name| !BEYOND.contains(&name.as_str())) {
         assert!(contract.contains_key(name), "{name} is not in the contract");
+    }
+    for name in BEYOND {
+        assert!(families.contains_key(name) && !contract.contains_key(name), "{name}");
     }
     // The fixture is a page of a machine that has everything at once, with the labels of the test that made it.
     let fixture = std::fs::read_to_string(shared("fixtures/cadvisor/prometheus_metrics")).unwrap();
@@ -127,7 +128,7 @@ fn the_page_of_a_real_host_has_the_contracts_labels() {
     let contract = contract();
     let mut families = BTreeSet::new();
     let is_ours = |name: &str| ["container_", "machine_", "cadvisor_"].iter().any(|prefix| name.starts_with(prefix));
-    for series in page.series.iter().filter(|series| is_ours(&series.name) && !OURS.contains(&series.name.as_str())) {
+    for series in page.series.iter().filter(|series| is_ours(&series.name) && !BEYOND.contains(&series.name.as_str())) {
         let promise = contract.get(&series.name).unwrap_or_else(|| panic!("{} is not in the contract", series.name));
         assert_eq!(page.types[&series.name], promise.kind, "{}", series.name);
         for (label, value) in &series.labels {

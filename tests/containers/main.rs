@@ -8,6 +8,7 @@ mod contract;
 mod engine;
 mod fake;
 mod faults;
+mod matrix;
 mod parity;
 mod podman;
 mod proxy;

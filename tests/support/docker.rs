@@ -62,6 +62,12 @@ impl Docker {
         command.expect("the command docker (Debian's package docker.io)")
     }
 
+    /// Makes a container of `busybox:test` as [`container`](Self::container) does, and does not start it.
+    pub fn created(&self, options: &[&str], command: &[&str]) -> Container<'_> {
+        let id = self.run(&[&["create"], options, &["busybox:test"], command].concat());
+        Container { docker: self, id }
+    }
+
     /// Starts a container of `busybox:test` that `docker run <options>` describes; it goes away with the value.
     pub fn container(&self, options: &[&str], command: &[&str]) -> Container<'_> {
         let id = self.run(&[&["run", "-d"], options, &["busybox:test"], command].concat());

@@ -10,6 +10,7 @@
 )]
 
 pub mod bus;
+pub mod containers;
 pub mod docker;
 pub mod engine;
 pub mod exposition;

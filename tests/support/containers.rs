@@ -1,0 +1,18 @@
+//! Families of containers that cAdvisor has not.
+
+/// Ours beyond the contract.
+pub const BEYOND: [&str; 13] = [
+    "container_engine_last_error_info",
+    "container_engine_unnamed_containers",
+    "container_engine_up",
+    "container_exit_code",
+    "container_finish_time_seconds",
+    "container_health_failing_streak",
+    "container_health_status",
+    "container_info",
+    "container_log_rotation_info",
+    "container_pids",
+    "container_pids_limit",
+    "container_restart_count",
+    "container_state",
+];
