@@ -15,7 +15,7 @@ PROMETHEUS = os.environ["PROMETHEUS"]
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HERE = ROOT / "dashboards"
 FRESH = "FRESH" in os.environ
-SECONDS = 60 if FRESH else 120
+SECONDS = int(os.environ.get("WITHIN", 60 if FRESH else 120))
 # When the stack was started, in seconds of the clock that never jumps.
 BEGAN = float(os.environ.get("BEGAN", time.monotonic()))
 # Four times the scrape interval, as Grafana reckons it.
