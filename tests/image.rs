@@ -193,10 +193,8 @@ impl Composed {
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
         let composed = Composed { project: format!("test{port}"), folder, port };
         let socket = daemon().replace("unix://", "unix:///host");
-        // The network of Prometheus is not made here, and so has no address to listen on.
         let other = format!(
             "services:\n  agent:\n    command: [{}, --web.listen-address=127.0.0.1:{port}]\n    environment: {{DOCKER_HOST: '{socket}'}}\n\
-             networks:\n  monitoring: {{external: true, name: none}}\n\
              secrets:\n  monitoring_password: {{file: '{}'}}\n",
             flags().join(", "),
             composed.folder.path().join("password").display()
@@ -210,7 +208,10 @@ impl Composed {
 
     fn compose(&self) -> Command {
         let mut command = Command::new("docker-compose");
-        command.env("DOCKER_HOST", daemon()).args(["-p", &self.project, "-f"]).arg(project("docker/compose.yml"));
+        // compose makes the networks of all services; each test has its own.
+        let subnet = format!("10.{}.{}", 100 + self.port / 250 % 100, self.port % 250);
+        command.env("DOCKER_HOST", daemon()).env("STACK_SUBNET", subnet);
+        command.args(["-p", &self.project, "-f"]).arg(project("docker/compose.yml"));
         command.arg("-f").arg(self.folder.path().join("other.yml"));
         command
     }
@@ -228,7 +229,7 @@ impl Composed {
 
 impl Drop for Composed {
     fn drop(&mut self) {
-        let _ = self.compose().args(["rm", "-s", "-f", "-v"]).output();
+        let _ = self.compose().args(["down", "-v"]).output();
     }
 }
 
