@@ -45,6 +45,8 @@ EMPTY = {
     "container_cpu_cfs_": "this kernel may have no CPU bandwidth control",
     "container_spec_cpu_quota": "this kernel may have no CPU bandwidth control",
     "container_oom_events_total": "cgroup v1 before Linux 4.13 does not count",
+    "container_state{": "every container runs",
+    "container_health_failing_streak": "no container has a health check",
     "container_memory_swap": "swap is not accounted here",
     "pg_xmin_horizon_age_transactions": "nothing need hold vacuum up",
     "redis_audit_finding": "depends on the machine",
@@ -52,6 +54,8 @@ EMPTY = {
 
 # Metrics of rules that this machine need not have.
 LACKING = {
+    "container_exit_code": "no container has ended",
+    "container_finish_time_seconds": "no container has ended",
     "node_edac_": "the memory controller tells of no errors",
     "node_md_": "there is no RAID",
     "node_nf_conntrack_": "the kernel tracks connections only where a firewall asks for it",

@@ -6,6 +6,7 @@ NAMED = ',name=~"$name"'
 MEMORY = alert("ContainerMemoryNearLimit")
 THROTTLED = alert("ContainerThrottled")
 NONE = "No container runs."
+STOPPED = 'container_state{@,state="running"} == 0'
 NO_LIMIT = "No container has such a limit: see Infrastructure Risks."
 
 
@@ -23,12 +24,13 @@ DASHBOARD = dashboard(
     [*instances("container_scrape_error"), query("name", "Container", 'container_last_seen{job=~"$job",instance=~"$instance",name!=""}', "name")],
     [
         ("Now", [
-            stat("Running", "Containers that run.", "count(container_last_seen{@})", none=NONE),
+            stat("Running", "Containers that run.", "count(container_last_seen{@})", none=NONE, size=(3, 4)),
             stat("CPU", "Cores that all of them use.", "sum(rate(container_cpu_usage_seconds_total{@}[$__rate_interval]))", none=NONE, decimals=2),
             stat("Memory", "Memory of all of them that cannot be given back.", "sum(container_memory_working_set_bytes{@})", "bytes", none=NONE),
             stat("Nearest to its limit", "Most memory used of a limit. Red as in the alert ContainerMemoryNearLimit.", f"max({OF_LIMIT})", "percentunit", above(MEMORY - 0.1, MEMORY), NO_LIMIT),
-            stat("Restarts, 1 h", "Starts again of a container of the same name. More than one: it does not stay up.", "sum(changes(container_start_time_seconds{@}[1h]))", "short", above(1, 3), NONE),
-            stat("OOM kills, 24 h", "Processes in containers that were killed for want of memory in a day.", "sum(increase(container_oom_events_total{@}[24h]))", "short", BAD_IF_ANY, NONE, decimals=0),
+            stat("Restarts, 1 h", "Starts again of a container of the same name. More than one: it does not stay up.", "sum(changes(container_start_time_seconds{@}[1h]))", "short", above(1, 3), NONE, (3, 4)),
+            stat("Not running", "Containers that exist and do not run, of those that the engine knows.", 'count(container_state{@,state!="running"} == 1) or vector(0)', "short", NEUTRAL, NONE, (3, 4)),
+            stat("OOM kills, 24 h", "Processes in containers that were killed for want of memory in a day.", "sum(increase(container_oom_events_total{@}[24h]))", "short", BAD_IF_ANY, NONE, (3, 4), decimals=0),
         ]),
         ("CPU and memory", [
             graph("CPU", "Cores in use, by container.", [(CPU, "{{name}}")], none=NONE),
@@ -47,6 +49,18 @@ DASHBOARD = dashboard(
                   "No container has used a disk, or the kernel counts no I/O for them.", negative="written"),
             graph("Pressure", "Share of time in which a container's tasks waited.", [(f"rate(container_pressure_{what}_waiting_seconds_total{{@}}[$__rate_interval])", f"{{{{name}}}} {what}") for what in ("cpu", "memory", "io")], "percentunit",
                   "Only cgroup v2 tells pressure by container."),
+        ]),
+        ("What does not run", [
+            table("Not running", "Containers that exist and do not run. A code other than 0 is an error; 137 was killed, 143 was asked to end.", [
+                ("Exit code", f"max by (instance, name) (container_exit_code{{@}} and on (job, instance, name) {STOPPED})", "short", above(1)),
+                ("Ended", f"max by (instance, name) (container_finish_time_seconds{{@}} and on (job, instance, name) {STOPPED}) * 1000", "dateTimeAsIso", None),
+                ("Restarts", f"max by (instance, name) (container_restart_count{{@}} and on (job, instance, name) {STOPPED})", "short", above(1, 3)),
+            ], ["instance", "name"], none="Every container runs.", size=(12, 8)),
+            graph("OOM kills", "Kills for want of memory in five minutes, by container. None is right.", [("sum by (instance, name) (increase(container_oom_events_total{@}[5m]))", "{{name}}")], none=NONE),
+            graph("Restarts by the engine", "How often the engine has started a container again since it was made. A staircase does not stay up.", [("container_restart_count{@}", "{{name}}")], none=NONE),
+            graph("Failed health checks", "Failures in a row. At the check's own number of retries the container is unhealthy.", [("container_health_failing_streak{@}", "{{name}}")], none="No container has a health check."),
+            table("Logs", "How each container's log is rotated. Without a size and a number of files, json-file fills the disk.", [("Containers", "count by (instance, name, driver, max_size, max_file) (container_log_rotation_info{@})", "short", None)],
+                  ["instance", "name", "driver", "max_size", "max_file"], none=NONE, size=(24, 8)),
         ]),
         ("Each container", [
             table("Containers", "A row for each container.", [
