@@ -3,15 +3,20 @@
 //! Certificates are those of files that may be changed while the agent runs, so they are read again for each connection; connections
 //! are kept.
 
+mod binding;
+pub(crate) mod der;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio_rustls::rustls;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -36,16 +41,39 @@ where
 
 /// Checks what can be checked before there is a server: that the files are there and hold what they should.
 pub fn config(tls: &Tls) -> Result<ClientConfig, String> {
+    let trust = match tls.insecure_skip_verify {
+        true => Trust::Anyone,
+        false => Trust::Issued { roots: tls.ca_file.as_deref(), named: true },
+    };
+    client(trust, tls.cert_file.as_deref(), tls.key_file.as_deref())
+}
+
+/// Whose certificate is taken.
+#[derive(Clone, Copy, Debug)]
+pub enum Trust<'a> {
+    /// That of anyone who holds its key.
+    Anyone,
+    /// One that the CAs of a file, or else those that the system trusts, have issued; `named`: for the server's name.
+    Issued {
+        /// The file.
+        roots: Option<&'a Path>,
+        /// Whether the name counts.
+        named: bool,
+    },
+}
+
+/// A client that takes certificates as `trust` says and, if asked, shows its own.
+pub fn client(trust: Trust<'_>, cert: Option<&Path>, key: Option<&Path>) -> Result<ClientConfig, String> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    let builder = if tls.insecure_skip_verify {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
-    } else {
-        builder.with_root_certificates(roots(tls.ca_file.as_deref())?)
+    let verifier: Arc<dyn ServerCertVerifier> = match trust {
+        Trust::Anyone => Arc::new(Verifier { provider, issued: None }),
+        Trust::Issued { roots, named } => Arc::new(Verifier { provider, issued: Some(Issued::read(roots, named)?) }),
     };
-    match (&tls.cert_file, &tls.key_file) {
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    match (cert, key) {
         (None, None) => Ok(builder.with_no_client_auth()),
         (Some(cert), Some(key)) => {
             let shown = key.display();
@@ -59,21 +87,16 @@ pub fn config(tls: &Tls) -> Result<ClientConfig, String> {
     }
 }
 
-/// Those of `file`, or else those that the system trusts.
-fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    if let Some(file) = file {
-        for certificate in certificates(file)? {
-            roots.add(certificate).map_err(|error| format!("{}: {error}", file.display()))?;
-        }
-        return Ok(roots);
-    }
+/// What ties a login to the server at the other end of `stream`, if its certificate has it.
+pub fn end_point<S>(stream: &TlsStream<S>) -> Option<Vec<u8>> {
+    stream.get_ref().1.peer_certificates()?.first().and_then(|certificate| binding::end_point(certificate))
+}
+
+/// The bundle of certificates that the system trusts.
+fn bundle() -> Result<PathBuf, String> {
     let bundle = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     let bundle = bundle.or_else(|| BUNDLES.into_iter().map(PathBuf::from).find(|path| path.exists()));
-    let bundle = bundle.ok_or("no CA certificates on this system: name a CA file")?;
-    // Some of a distribution's certificates may be of a kind that is not understood; that is no reason to trust nobody.
-    roots.add_parsable_certificates(certificates(&bundle)?);
-    Ok(roots)
+    bundle.ok_or_else(|| "no CA certificates on this system: name a CA file".to_owned())
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {
@@ -88,19 +111,58 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-/// Takes any certificate, though the server must still hold its key.
+/// Who has issued the certificates that are taken.
 #[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
+struct Issued {
+    roots: RootCertStore,
+    /// Those of the file: one of them may be the server's own.
+    given: Vec<CertificateDer<'static>>,
+    named: bool,
+}
 
-impl ServerCertVerifier for Anyone {
+impl Issued {
+    fn read(file: Option<&Path>, named: bool) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        let Some(file) = file else {
+            // Some of a distribution's certificates may be of a kind that is not understood; that is no reason to trust nobody.
+            roots.add_parsable_certificates(certificates(&bundle()?)?);
+            return Ok(Issued { roots, given: Vec::new(), named });
+        };
+        let given = certificates(file)?;
+        for certificate in &given {
+            roots.add(certificate.clone()).map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+        Ok(Issued { roots, given, named })
+    }
+}
+
+/// Takes certificates from those who hold their keys: all that were [`Issued`], or any.
+#[derive(Debug)]
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    issued: Option<Issued>,
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
         _: &[u8],
-        _: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(issued) = &self.issued else { return Ok(ServerCertVerified::assertion()) };
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        match verify_server_cert_signed_by_trust_anchor(&parsed, &issued.roots, others, now, algorithms) {
+            // A certificate that signs itself, as `openssl req -x509` makes it, says that it is a CA's. It is the operator who trusts it.
+            Err(error) if issued.given.contains(certificate) && format!("{error:?}").contains("CaUsedAsEndEntity") => {}
+            checked => checked?,
+        }
+        if issued.named {
+            verify_server_name(&parsed, name)?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -110,7 +172,7 @@ impl ServerCertVerifier for Anyone {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -119,10 +181,10 @@ impl ServerCertVerifier for Anyone {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

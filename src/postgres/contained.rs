@@ -6,8 +6,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::{Duration, Instant};
 
+use super::connect::Refusal;
 use super::registry::Registry;
-use super::session::{Refusal, Session};
+use super::session::Session;
 use super::targets::{self, Named};
 use crate::discovery::{Finder, Found, Missing, POSTGRES, Place, Wish};
 use crate::scrape::Sources;
@@ -32,7 +33,8 @@ pub(super) fn follow(
 ) -> Result<Option<Found>, Error> {
     let taken = named.iter().filter_map(|named| named.label.clone()).collect();
     let Some(found) = Found::of(settings, sources.discovery(), &POSTGRES, taken)? else { return Ok(None) };
-    let named = named.iter().flat_map(|named| named.access.dsn.hosts.clone()).collect();
+    let named = named.iter().flat_map(|named| &named.access.dsn.hosts);
+    let named = named.map(|host| (host.address().to_owned(), host.port)).collect();
     let finder = Contained { settings: settings.clone(), registry, named };
     sources.spawn(found.clone().follow(Arc::new(finder)));
     Ok(Some(found))
@@ -79,7 +81,7 @@ fn missing(refusal: &Refusal) -> Missing {
         // Starting, full, stopping.
         () if ["57P03", "53300", "57P01"].into_iter().any(|code| says(&format!("SQLSTATE {code}"))) => Missing::Busy,
         () if says("SQLSTATE") => Missing::Protocol,
-        () if says("TLS") => Missing::Tls,
+        () if ["TLS", "sslmode", "sslrootcert"].into_iter().any(says) => Missing::Tls,
         () => Missing::Network,
     }
 }

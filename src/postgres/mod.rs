@@ -2,13 +2,14 @@
 //!
 //! A [`target`](target::Target) is one server with one kept [`session`](session::Session). A scrape sends the statements of all
 //! [`collectors`] as one message ([`round`]) and hands in each collector as its rows come in. Which servers there are is told by
-//! the settings ([`targets`], [`dsn`]) or, where they name none, [found](find). All of them are in the [`registry`], from which [`probe`] shows one.
+//! the settings ([`targets`], [`dsn`], and libpq's [`surroundings`] and [`passfile`]) or, where they name none, [found](find). All of them are in the [`registry`], from which [`probe`] shows one.
 
 mod beyond;
 mod collector;
 mod collectors;
 mod column;
 mod compat;
+mod connect;
 mod contained;
 mod databases;
 mod dsn;
@@ -17,13 +18,17 @@ mod grants;
 mod largest;
 mod modules;
 mod options;
+mod pairs;
+mod passfile;
 mod probe;
 mod queries;
 mod refused;
 mod registry;
 mod retired;
 mod round;
+mod security;
 mod session;
+mod surroundings;
 mod table;
 mod target;
 mod targets;

@@ -3,40 +3,25 @@
 //! postgres_exporter users put session settings into the connection string. Ours go with every message instead (`SET LOCAL`, for its one
 //! transaction): behind a pooler in transaction mode a plain SET would stay on a connection that an application uses next.
 
-use std::future::poll_fn;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::net::{TcpStream, UnixStream};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
-use tokio_postgres::config::{ChannelBinding, SslMode};
-use tokio_postgres::error::{Severity, SqlState};
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::error::Severity;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::collector::Server;
-use super::dsn::Dsn;
+use super::connect::{self, Refusal, words};
+use super::dsn::{Dsn, Host};
 use super::table::Table;
-use super::wire::{BUDGET, Socket, Wire};
-use crate::system::Held;
-use crate::system::syscalls::as_user;
+use super::wire::BUDGET;
 
 /// How long a statement may wait for a lock. None of ours should wait at all.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// Why there is no session, in words without secrets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) reason: String,
-    /// Whether asking again soon would hurt: the server hangs, is full, or refused the password.
-    pub(super) wait: bool,
-}
 
 /// Why a message was not answered to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,44 +54,33 @@ impl Session {
     /// Connects to the first host of `dsn` that lets us in.
     pub(super) async fn open(dsn: &Dsn, deadline: Instant) -> Result<Session, Refusal> {
         let mut refusal = Refusal { reason: "no host".to_owned(), wait: false };
-        for (at, (host, port)) in dsn.hosts.iter().enumerate() {
+        for (at, host) in dsn.hosts.iter().enumerate() {
             // The time left is shared among the hosts left.
             let left = deadline.saturating_duration_since(Instant::now());
             let hosts = u32::try_from(dsn.hosts.len() - at).unwrap_or(u32::MAX);
             let until = Instant::now() + left / hosts;
-            match timeout_at(until, Session::open_at(dsn, host, *port, until)).await {
+            match timeout_at(until, Session::open_at(dsn, host, until)).await {
                 Ok(Ok(session)) => return Ok(session),
                 Ok(Err(error)) => refusal = error,
-                Err(_) => refusal = Refusal { reason: format!("{host}:{port} does not answer"), wait: true },
+                Err(_) => refusal = Refusal::waiting(format!("{} does not answer", host.shown())),
             }
         }
         Err(refusal)
     }
 
-    async fn open_at(dsn: &Dsn, host: &str, port: u16, until: Instant) -> Result<Session, Refusal> {
-        let failed = |error: std::io::Error| Refusal { reason: format!("{host}:{port}: {error}"), wait: false };
-        let socket = if host.starts_with('/') {
-            Socket::Unix(connect(&format!("{host}/.s.PGSQL.{port}"), dsn.as_owner).await.map_err(failed)?)
-        } else {
-            let stream = TcpStream::connect((host, port)).await.map_err(failed)?;
-            stream.set_nodelay(true).map_err(failed)?;
-            Socket::Tcp(stream)
-        };
+    async fn open_at(dsn: &Dsn, host: &Host, until: Instant) -> Result<Session, Refusal> {
         let budget = Arc::new(AtomicUsize::new(BUDGET));
-        let (client, connection) =
-            config(dsn).connect_raw(Wire::new(socket, budget.clone()), NoTls).await.map_err(|error| refusal(&error))?;
-        // What the driver has to say when the connection ends, the client says as well.
-        let driver = tokio::spawn(async move { _ = connection.await }).abort_handle();
+        let (client, driver) = connect::connect(dsn, host, &budget).await?;
         let mut session = Session { client, server: Server::default(), budget, driver };
-        let mut server = Err(Refusal { reason: "no version".to_owned(), wait: true });
+        let mut server = Err(Refusal::waiting("no version"));
         let sql = ["SELECT current_setting('server_version_num'), version()"];
         let asked = session.ask(&sql, until, |_, _, table| {
-            server = Server::read(table, &dsn.address()).map_err(|fault| Refusal { reason: fault.to_string(), wait: true });
+            server = Server::read(table, &dsn.address()).map_err(|fault| Refusal::waiting(fault.to_string()));
         });
         match asked.await {
             Ok(()) => {}
-            Err(Trouble::Late) => return Err(Refusal { reason: format!("{host}:{port} does not answer"), wait: true }),
-            Err(Trouble::Refused(reason) | Trouble::Lost(reason)) => return Err(Refusal { reason, wait: true }),
+            Err(Trouble::Late) => return Err(Refusal::waiting(format!("{} does not answer", host.shown()))),
+            Err(Trouble::Refused(reason) | Trouble::Lost(reason)) => return Err(Refusal::waiting(reason)),
         }
         session.server = server?;
         Ok(session)
@@ -217,69 +191,11 @@ fn message(statements: &[&str], time: Duration) -> String {
     sql
 }
 
-/// Connects to the socket at `path`, as its owner if asked to.
-async fn connect(path: &str, as_owner: bool) -> std::io::Result<UnixStream> {
-    let held = Held::socket(Path::new(path))?;
-    let mut connecting = pin!(UnixStream::connect(held.path()));
-    if as_owner {
-        let owner = std::fs::metadata(held.path())?.uid();
-        // connect(2), at which the server learns who we are, happens when the future is asked for the first time.
-        let first = poll_fn(|context| Poll::Ready(as_user(owner, || connecting.as_mut().poll(context)))).await;
-        if let Poll::Ready(connected) = first {
-            return connected;
-        }
-    }
-    connecting.await
-}
-
-fn config(dsn: &Dsn) -> tokio_postgres::Config {
-    let mut config = tokio_postgres::Config::new();
-    config.ssl_mode(SslMode::Disable).channel_binding(ChannelBinding::Disable);
-    config.application_name(dsn.application_name.as_deref().unwrap_or("stack-exporter"));
-    if let Some(user) = &dsn.user {
-        config.user(user);
-    }
-    if let Some(password) = &dsn.password {
-        config.password(password.reveal());
-    }
-    if let Some(database) = &dsn.database {
-        config.dbname(database);
-    }
-    if !dsn.options.is_empty() {
-        config.options(&dsn.options);
-    }
-    config
-}
-
-fn refusal(error: &tokio_postgres::Error) -> Refusal {
-    // A server that starts or stops answers at once and means no harm.
-    let passing = error.code().is_some_and(|code| *code == SqlState::CANNOT_CONNECT_NOW || *code == SqlState::ADMIN_SHUTDOWN);
-    Refusal { reason: words(error), wait: !passing }
-}
-
 fn trouble(error: &tokio_postgres::Error, index: usize) -> Trouble {
     let fatal =
         error.as_db_error().is_none_or(|error| matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic)));
     // An error before the first statement of a collector is one of the whole message.
     if fatal || index < PRELUDE { Trouble::Lost(words(error)) } else { Trouble::Refused(words(error)) }
-}
-
-/// An error with its causes. The server's own text comes with its SQLSTATE.
-fn words(error: &tokio_postgres::Error) -> String {
-    if let Some(error) = error.as_db_error() {
-        return format!("{} (SQLSTATE {})", error.message(), error.code().code());
-    }
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::collector::{Entry, Server};
+use super::connect::Refusal;
 use super::databases::Databases;
 use super::dsn::Dsn;
 use super::options::Options;
 use super::queries::Runner;
 use super::round::{self, Planned, Round};
-use super::session::{Refusal, Session, Trouble};
+use super::session::{Session, Trouble};
 use super::{targets, up};
 use crate::exposition::{Labels, Samples};
 use crate::scrape::{Job, Worker};
@@ -39,13 +40,7 @@ impl Access {
             dsn.password = Some(targets::password(path).map_err(|reason| Refusal { reason, wait: false })?);
         }
         dsn.database = database.map(str::to_owned).or(dsn.database);
-        let opened = Session::open(&dsn, until).await;
-        // A server could quote what it was sent.
-        let password = dsn.password.as_ref().map(|password| password.reveal()).filter(|password| !password.is_empty());
-        opened.map_err(|refusal| match password {
-            Some(password) => Refusal { reason: refusal.reason.replace(password, "***"), ..refusal },
-            None => refusal,
-        })
+        Session::open(&dsn, until).await
     }
 }
 

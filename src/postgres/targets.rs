@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::dsn::{self, Dsn};
+use super::dsn::{Dsn, Host};
+use super::pairs;
+use super::security::{Mode, Security};
+use super::surroundings::Surroundings;
 use super::target::Access;
 use crate::discovery::{Place, Wish};
 use crate::settings::{Error, Flag, Secret, Settings};
@@ -45,13 +48,22 @@ pub(super) struct Named {
 
 /// All servers that the settings name.
 pub(super) fn named(settings: &Settings) -> Result<Vec<Named>, Error> {
-    let mut list = given(settings)?;
+    named_in(&Surroundings { variable: &variable }, settings)
+}
+
+/// A variable of this process's environment.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn named_in(surroundings: &Surroundings<'_>, settings: &Settings) -> Result<Vec<Named>, Error> {
+    let mut list = given(surroundings, settings)?;
     for target in &settings.postgres_targets {
         let wrong = |reason: String| Error::new(format!("postgres.targets: {}: {reason}", target.name));
-        if target.tls.is_some() {
-            return Err(wrong("TLS to PostgreSQL is not supported yet".to_owned()));
+        let mut dsn = Dsn::parse_in(surroundings, &target.address).map_err(wrong)?;
+        if let Some(tls) = &target.tls {
+            dsn.security = Security::of(tls);
         }
-        let mut dsn = Dsn::parse(&target.address).map_err(wrong)?;
         dsn.user = target.user.clone().or(dsn.user);
         dsn.password = target.password.clone().or(dsn.password);
         let access = access(dsn, target.password_file.clone(), settings).map_err(wrong)?;
@@ -66,14 +78,14 @@ pub(super) fn named(settings: &Settings) -> Result<Vec<Named>, Error> {
 }
 
 /// The servers of the connection string, or else of its pieces.
-fn given(settings: &Settings) -> Result<Vec<Named>, Error> {
+fn given(surroundings: &Surroundings<'_>, settings: &Settings) -> Result<Vec<Named>, Error> {
     let text = settings.text(&DSN);
-    let strings = dsn::split(&text);
+    let strings = pairs::split(&text);
     let several = strings.len() > 1;
     let mut list: Vec<Named> = Vec::new();
     for (at, string) in strings.iter().enumerate() {
         let place = if several { format!("{}, number {}", DSN.name, at + 1) } else { DSN.name.to_owned() };
-        let dsn = Dsn::parse(string).map_err(|reason| Error::new(format!("{place}: {reason}")))?;
+        let dsn = Dsn::parse_in(surroundings, string).map_err(|reason| Error::new(format!("{place}: {reason}")))?;
         let mut label = dsn.address();
         if list.iter().any(|named| named.label.as_ref() == Some(&label)) {
             label = format!("{label}/{}", dsn.database.as_deref().unwrap_or_default());
@@ -82,13 +94,13 @@ fn given(settings: &Settings) -> Result<Vec<Named>, Error> {
         list.push(Named { label: several.then_some(label), access });
     }
     if list.is_empty() {
-        list.extend(pieces(settings)?);
+        list.extend(pieces(surroundings, settings)?);
     }
     Ok(list)
 }
 
 /// The server of DATA_SOURCE_URI and its companions, a file having precedence over what it stands for.
-fn pieces(settings: &Settings) -> Result<Option<Named>, Error> {
+fn pieces(surroundings: &Surroundings<'_>, settings: &Settings) -> Result<Option<Named>, Error> {
     let either = |flag: &Flag, file: &Flag| match settings.text(file) {
         path if path.is_empty() => Ok(settings.text(flag)),
         path => read(Path::new(&path)).map_err(|reason| Error::new(format!("{}: {reason}", file.name))),
@@ -98,7 +110,7 @@ fn pieces(settings: &Settings) -> Result<Option<Named>, Error> {
         return Ok(None);
     }
     let wrong = |reason: String| Error::new(format!("{}: {reason}", URI.name));
-    let mut dsn = Dsn::parse(&format!("postgresql://{uri}")).map_err(wrong)?;
+    let mut dsn = Dsn::parse_in(surroundings, &format!("postgresql://{uri}")).map_err(wrong)?;
     dsn.user = Some(either(&USER, &USER_FILE)?).filter(|user| !user.is_empty()).or(dsn.user);
     let password = settings.text(&PASSWORD);
     if !password.is_empty() {
@@ -111,8 +123,11 @@ fn pieces(settings: &Settings) -> Result<Option<Named>, Error> {
 }
 
 fn access(dsn: Dsn, password_file: Option<PathBuf>, settings: &Settings) -> Result<Access, String> {
-    // A file that is missing now is a mistake worth telling before the port is open; later it may come and go.
+    // A file that is missing now, or of TLS no use, is a mistake worth telling before the port is open; later it may come and go.
     password_file.as_deref().map(password).transpose()?;
+    if !dsn.hosts.iter().all(Host::is_socket) {
+        dsn.security.check()?;
+    }
     Ok(timed(dsn, password_file, settings))
 }
 
@@ -131,7 +146,9 @@ pub(super) fn found(settings: &Settings, host: &str, port: u16) -> Access {
     let (user, database) = (Some(settings.text(&FIND_USER)), Some("postgres".to_owned()));
     // A user whom the operator chose is no business of the socket's owner.
     let as_owner = !settings.is_given(&FIND_USER);
-    let dsn = Dsn { hosts: vec![(host.to_owned(), port)], user, database, as_owner, ..Dsn::default() };
+    // Without TLS where that is let in: what is found is mostly on this machine.
+    let security = Security::of_mode(Mode::Allow);
+    let dsn = Dsn { hosts: vec![Host::new(host, port)], user, database, as_owner, security, ..Dsn::default() };
     timed(dsn, None, settings)
 }
 
@@ -149,6 +166,7 @@ pub(super) fn contained(settings: &Settings, wish: &Wish, place: &Place) -> Opti
             as_owner: access.dsn.as_owner,
             ..dsn
         };
+        access.dsn.security.folder = Surroundings { variable: &variable }.folder();
     }
     let dsn = &mut access.dsn;
     if let Some(user) = &wish.user {
@@ -177,6 +195,10 @@ fn read(path: &Path) -> Result<String, String> {
 mod tests {
     use super::*;
     use crate::settings::{Origin, Setting, Target};
+
+    fn named(settings: &Settings) -> Result<Vec<Named>, Error> {
+        named_in(&Surroundings { variable: &|_| None }, settings)
+    }
 
     fn set(pairs: &[(&Flag, &str)]) -> Settings {
         let mut settings = Settings::default();
@@ -242,7 +264,7 @@ mod tests {
         let wish = Wish { user: Some("me".into()), database: Some("db".into()), tls: Some("disable".into()), ..wish };
         let labelled = dsn(&set(&[(&FIND_USER, "monitor")]), &wish);
         assert_eq!((labelled.user.as_deref(), labelled.database.as_deref()), (Some("me"), Some("db")));
-        assert_eq!(labelled.hosts, [("172.17.0.2".to_owned(), 5433)]);
+        assert_eq!(labelled.hosts, [Host::new("172.17.0.2", 5433)]);
         for wrong in ["nonsense", "disable host=10.0.0.1", "prefer' password='x"] {
             assert!(
                 contained(&Settings::default(), &Wish { tls: Some(wrong.into()), ..Wish::default() }, &place).is_none(),

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 
 /// The longest message that is read: a row of statistics has a few hundred bytes.
 const LONGEST: u32 = 16 * 1024 * 1024;
@@ -18,25 +17,24 @@ const LONGEST: u32 = 16 * 1024 * 1024;
 /// What one scrape may read: the answers about 100,000 tables.
 pub(super) const BUDGET: usize = 128 * 1024 * 1024;
 
-/// A socket of either kind.
-#[derive(Debug)]
-pub(super) enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
+/// A socket of any kind, with or without TLS.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A socket whose messages are checked as they come in.
-#[derive(Debug)]
 pub(super) struct Wire {
-    socket: Socket,
+    socket: Box<dyn Stream>,
+    /// What ties a login to the server's certificate.
+    pub(super) binding: Option<Vec<u8>>,
     frame: Frame,
     budget: Arc<AtomicUsize>,
 }
 
 impl Wire {
     /// Reads at most `budget` bytes, which the session renews for every scrape.
-    pub(super) fn new(socket: Socket, budget: Arc<AtomicUsize>) -> Self {
-        Wire { socket, frame: Frame::default(), budget }
+    pub(super) fn new(socket: Box<dyn Stream>, binding: Option<Vec<u8>>, budget: Arc<AtomicUsize>) -> Self {
+        Wire { socket, binding, frame: Frame::default(), budget }
     }
 }
 
@@ -81,11 +79,7 @@ impl Frame {
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let start = buf.filled().len();
-        let read = match &mut self.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
-            Socket::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
-        };
-        ready!(read)?;
+        ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
         let fresh = buf.filled().get(start..).unwrap_or_default();
         if self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(fresh.len())).is_err() {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::FileTooLarge, "the answers are longer than 128 MiB")));
@@ -99,24 +93,15 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Socket::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
-        }
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_flush(cx),
-            Socket::Unix(socket) => Pin::new(socket).poll_flush(cx),
-        }
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
-            Socket::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
-        }
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
 

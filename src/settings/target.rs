@@ -21,7 +21,7 @@ pub struct Target {
     /// A file whose first line is the password.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
-    /// Where TLS is spoken; `rediss://` alone for now.
+    /// Where TLS is spoken: to PostgreSQL in place of `sslmode` and its kin, to Redis at `rediss://`.
     #[serde(default)]
     pub tls: Option<Tls>,
 }

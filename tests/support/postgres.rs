@@ -8,6 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::exposition::{self, Exposition};
+use super::pki::Pki;
 use super::{free_port, shared, signal, wait_for};
 
 /// Where Debian 12 has its server.
@@ -31,11 +32,33 @@ impl Postgres {
     /// The server in the folder `bin`.
     pub fn start_from(bin: &Path, settings: &[&str]) -> Postgres {
         let mut server = Postgres::create(bin, settings);
-        let mut initdb = server.command("initdb");
-        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
-        succeed(initdb.arg(server.data()));
+        server.initialize();
         server.resume();
         server
+    }
+
+    /// Debian's server, which speaks TLS with one of the certificates of `pki` and takes its CA's from clients.
+    pub fn start_with_tls(pki: &Pki, certificate: &str, settings: &[&str]) -> Postgres {
+        let mut server = Postgres::create(Path::new(DEBIAN), &[settings, &["ssl=on", "ssl_ca_file=ca.crt"]].concat());
+        server.initialize();
+        let (cert, key) = (format!("{certificate}.crt"), format!("{certificate}.key"));
+        for (from, to) in [(cert.as_str(), "server.crt"), (&key, "server.key"), ("ca.crt", "ca.crt")] {
+            std::fs::copy(pki.path(from), server.data().join(to)).unwrap();
+            own(&server.data().join(to));
+        }
+        server.resume();
+        server
+    }
+
+    fn initialize(&self) {
+        let mut initdb = self.command("initdb");
+        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
+        succeed(initdb.arg(self.data()));
+    }
+
+    /// The folder of its socket.
+    pub fn socket_folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A standby of `self` with the same settings, streaming through the slot `slot`.

@@ -4,7 +4,8 @@
 
 use std::net::IpAddr;
 
-const OBJECT_IDENTIFIER: u8 = 0x06;
+use crate::tls::der::{Elements, OBJECT_IDENTIFIER, element};
+
 const OCTET_STRING: u8 = 0x04;
 /// `extensions` of a TBSCertificate: context tag 3, constructed.
 const EXTENSIONS: u8 = 0xa3;
@@ -39,33 +40,6 @@ fn general_names(certificate: &[u8]) -> Option<&[u8]> {
 fn address(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
-}
-
-/// The first DER element of `bytes`: its tag, its content, and what follows it.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = bytes.split_first()?;
-    let (&length, rest) = rest.split_first()?;
-    let (length, rest) = if length < 0x80 {
-        (usize::from(length), rest)
-    } else {
-        let (bytes, rest) = rest.split_at_checked(usize::from(length & 0x7f)).filter(|(bytes, _)| bytes.len() <= 3)?;
-        (bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
-}
-
-/// Elements side by side: tags and contents, up to the first that is broken.
-struct Elements<'a>(&'a [u8]);
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = (u8, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (tag, content, rest) = element(self.0)?;
-        self.0 = rest;
-        Some((tag, content))
-    }
 }
 
 #[cfg(test)]
