@@ -7,7 +7,7 @@ use std::process::Command;
 
 use support::exposition::Exposition;
 use support::pki::Pki;
-use support::redis::Redis;
+use support::redis::{Program, Redis, programs};
 use support::{Agent, free_port};
 
 const ALONE: [&str; 3] = ["--no-host", "--no-containers", "--no-postgres"];
@@ -26,11 +26,40 @@ fn reason(page: &Exposition) -> String {
 
 /// A server that speaks TLS on the port returned, beside its own.
 fn tls_server(pki: &Pki, clients: &str) -> (Redis, u16) {
+    tls_server_of(&Program { name: "Debian's".to_owned(), path: "redis-server".into() }, pki, clients)
+}
+
+fn tls_server_of(program: &Program, pki: &Pki, clients: &str) -> (Redis, u16) {
     let port = free_port();
     let path = |file: &str| pki.path(file).display().to_string();
     let (cert, key, ca, tls_port) = (path("server.crt"), path("server.key"), path("ca.crt"), port.to_string());
     let args = ["--tls-port", &tls_port, "--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
-    (Redis::start(&[&args[..], &["--tls-auth-clients", clients]].concat()), port)
+    (program.start(&[&args[..], &["--tls-auth-clients", clients]].concat()), port)
+}
+
+#[test]
+fn every_server_that_speaks_tls() {
+    let pki = Pki::new();
+    pki.issue("client", Some("ca"), "basicConstraints=CA:FALSE");
+    let mut asked = Vec::new();
+    for program in programs() {
+        if !program.has_tls() {
+            eprintln!("{} was built without TLS", program.name);
+            continue;
+        }
+        let (_server, port) = tls_server_of(&program, &pki, "yes");
+        let flag = |name: &str, file: &str| format!("--redis.tls-{name}-file={}", pki.path(file).display());
+        let files = [flag("ca-cert", "ca.crt"), flag("client-cert", "client.crt"), flag("client-key", "client.key")];
+        let address = format!("--redis.addr=rediss://localhost:{port}");
+        let page = agent(&[&address, &files[0], &files[1], &files[2]]).scrape("/metrics/redis");
+        assert_eq!(page.value("redis_up", &[]), Some(1.0), "{}", program.name);
+        // Who shows no certificate is sent away.
+        let page = agent(&[&address, &files[0]]).scrape("/metrics/redis");
+        assert_eq!(page.value("redis_up", &[]), Some(0.0), "{}", program.name);
+        asked.push(program.name);
+    }
+    assert!(!asked.is_empty());
+    eprintln!("asked by TLS: {asked:?}");
 }
 
 #[test]

@@ -7,35 +7,14 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use support::exposition::Exposition;
-use support::redis::Redis;
+use support::redis::{Redis, programs};
 use support::{Agent, shared, wait_for};
 
 /// The most that a server may take for what it does once a second or so.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A program to test.
-struct Program {
-    name: String,
-    path: PathBuf,
-}
-
-impl Program {
-    fn start(&self, args: &[&str]) -> Redis {
-        Redis::start_from(&self.path, args)
-    }
-}
-
-fn programs() -> Vec<Program> {
-    let Ok(list) = std::env::var("STACK_EXPORTER_REDIS_SERVERS") else {
-        return vec![Program { name: "Debian's".to_owned(), path: "redis-server".into() }];
-    };
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/redis-servers");
-    list.split_whitespace().map(|name| Program { name: name.to_owned(), path: kept.join(name).join("server") }).collect()
-}
 
 /// An agent that watches one server, as redis_exporter would.
 fn watch(server: &Redis) -> Agent {

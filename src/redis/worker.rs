@@ -46,13 +46,14 @@ pub(super) struct Server {
     keys: Option<Keys>,
     total: Total,
     beyond: Beyond,
+    /// Scrapes in a row for which it gave no answer in time.
+    late: u32,
 }
 
 impl Worker for Server {
     async fn collect(&mut self, job: &Job) {
         let start = Instant::now();
-        // A little of the time is ours, to tell that the server took the rest.
-        let limit = job.remaining().mul_f64(0.95).min(self.manner.timeout);
+        let limit = self.limit(job.remaining());
         let (mut answers, mut connect, mut ping) = (Answers::default(), Duration::ZERO, None);
         // Beside each other, so that neither waits for the other.
         let (mut keys, mut found) = (self.keys.take(), Findings::default());
@@ -65,6 +66,7 @@ impl Worker for Server {
         let (read, _) = tokio::join!(read, tokio::time::timeout(limit, singles));
         self.keys = keys;
         let result = read.unwrap_or_else(|_| Err(Failure::Late(self.target.endpoint.clone())));
+        self.late = if matches!(result, Err(Failure::Late(_))) { self.late.wrapping_add(1) } else { 0 };
         let error = result.err().map(|failure| (failure.to_string(), failure.reason()));
         if self.known.as_mut().is_some_and(Known::take_moved) || error.is_some() {
             self.connection = None;
@@ -106,7 +108,15 @@ impl Server {
     pub(super) fn new(target: Target, manner: Manner) -> Self {
         let keys = Keys::new(&manner.keys, &target, &manner);
         let beyond = Beyond::new(&target.endpoint, manner.roots.clone());
-        Server { target, manner, connection: None, known: None, keys, total: Total::default(), beyond }
+        Server { target, manner, connection: None, known: None, keys, total: Total::default(), beyond, late: 0 }
+    }
+
+    /// How long to wait for the server. One that hangs keeps the whole page waiting: it is given a quarter of the time then, and all of it
+    /// again in every fourth scrape, for it may be slow and alive.
+    fn limit(&self, remaining: Duration) -> Duration {
+        // A little of the time is ours, to tell that the server took the rest.
+        let limit = remaining.mul_f64(0.95).min(self.manner.timeout);
+        if self.late.is_multiple_of(4) { limit } else { limit / 4 }
     }
 
     /// What the checks of this server find.

@@ -11,6 +11,35 @@ use std::time::Duration;
 
 use super::{free_port, wait_for};
 
+/// A program to test.
+pub struct Program {
+    pub name: String,
+    pub path: PathBuf,
+}
+
+impl Program {
+    /// Whether it was built with TLS: without, it does not know the setting, or (Valkey) misses what it is for; with it, it misses a
+    /// certificate. It ends in either case.
+    pub fn has_tls(&self) -> bool {
+        let output = Command::new(&self.path).args(["--port", "0", "--tls-port", &free_port().to_string()]).output().unwrap();
+        let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        !told.contains("'tls-port") && !told.contains("Failed finding TLS support")
+    }
+
+    pub fn start(&self, args: &[&str]) -> Redis {
+        Redis::start_from(&self.path, args)
+    }
+}
+
+/// Debian's Redis, or those that tests/redis-versions names.
+pub fn programs() -> Vec<Program> {
+    let Ok(list) = std::env::var("STACK_EXPORTER_REDIS_SERVERS") else {
+        return vec![Program { name: "Debian's".to_owned(), path: "redis-server".into() }];
+    };
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/redis-servers");
+    list.split_whitespace().map(|name| Program { name: name.to_owned(), path: kept.join(name).join("server") }).collect()
+}
+
 /// A real redis-server with a data folder of its own. Ends with the value.
 pub struct Redis {
     child: Child,
