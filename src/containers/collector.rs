@@ -10,7 +10,7 @@ use super::families::{
     BLKIO, BY_DEVICE, BY_INTERFACE, CPU_USAGE, CREATED, ENGINE_ERROR, ENGINE_UP, FAILURES, HEALTH, LAST_SEEN, OOMS, PIDS,
     PIDS_LIMIT, SCRAPE_ERROR, SINGLES, STARTED, UNNAMED, operations,
 };
-use super::identity::container_id;
+use super::identity::{container_id, machine};
 use super::labels::Choice;
 use super::machine::{Machine, Meminfo};
 use super::network::{Interface, Network};
@@ -24,11 +24,17 @@ use crate::system::{Fault, System};
 struct Entity {
     /// The container that it is, by its path.
     container_id: Option<String>,
-    /// What the engine told of that container, also some time ago.
+    /// What the engine told of that container, also some time ago; or what the path says.
     container: Option<Arc<Container>>,
     /// Rendered when `container` changed.
     labels: Labels,
     interfaces: Vec<Interface>,
+}
+
+impl Entity {
+    fn is_container(&self) -> bool {
+        self.container_id.is_some() || self.container.is_some()
+    }
 }
 
 /// The collector of `container_*` and `machine_*`.
@@ -57,11 +63,14 @@ impl Containers {
             none => none.insert(Cgroups::find(system)?),
         };
         let choice = &self.choice;
-        let refreshed = cgroups.refresh(|id| Entity {
-            container_id: container_id(id).map(str::to_owned),
-            container: None,
-            labels: choice.render(id, None),
-            interfaces: Vec::new(),
+        let refreshed = cgroups.refresh(|id| {
+            let container = machine(id).map(|name| Container { id: id.to_owned(), name, ..Container::default() });
+            Entity {
+                container_id: container_id(id).map(str::to_owned),
+                labels: choice.render(id, container.as_ref()),
+                container: container.map(Arc::new),
+                interfaces: Vec::new(),
+            }
         });
         if let Some(directory) = &self.directory {
             for cgroup in cgroups.iter_mut() {
@@ -74,9 +83,8 @@ impl Containers {
         let is_nameless = |entity: &Entity| entity.container_id.is_some() && entity.container.is_none();
         self.discovery
             .note_nameless(cgroups.iter().filter(|cgroup| is_nameless(&cgroup.entity)).map(|cgroup| cgroup.id.as_str()));
-        cgroups.choose_pids(|entity| {
-            entity.container_id.as_ref().map(|_| entity.container.as_ref().and_then(|container| container.pid))
-        });
+        cgroups
+            .choose_pids(|entity| entity.is_container().then(|| entity.container.as_ref().and_then(|container| container.pid)));
         read_network(cgroups, &mut self.network, system);
         self.devices.learn(cgroups.iter().flat_map(|cgroup| &cgroup.stats.io).map(|io| io.device), system);
         refreshed
@@ -143,10 +151,11 @@ fn live(cgroup: &Cgroup<Entity>) -> Option<(&str, (&str, Live))> {
     Some((cgroup.entity.container_id.as_deref()?, (cgroup.id.as_str(), live)))
 }
 
-/// Puts the engine's description to a cgroup. One that the engine does not know (any more) keeps what was known of it.
+/// Puts the engine's description to a cgroup, by the id in its path or by the path itself. One that the engine does not know (any more)
+/// keeps what was known of it.
 fn name(cgroup: &mut Cgroup<Entity>, directory: &Directory, choice: &Choice) {
     let entity = &mut cgroup.entity;
-    let Some(told) = entity.container_id.as_ref().and_then(|id| directory.get(id)) else { return };
+    let Some(told) = directory.get(entity.container_id.as_ref().unwrap_or(&cgroup.id)) else { return };
     if entity.container.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &told)) {
         entity.labels = choice.render(&cgroup.id, Some(&told));
         entity.container = Some(told);
@@ -156,7 +165,7 @@ fn name(cgroup: &mut Cgroup<Entity>, directory: &Directory, choice: &Choice) {
 /// The host first, then containers by age, those that join another's network last: the first to show a namespace owns it.
 fn read_network(cgroups: &mut Cgroups<Entity>, network: &mut Network, system: &System) {
     network.clear();
-    let mut all: Vec<_> = cgroups.iter_mut().filter(|cgroup| cgroup.id == "/" || cgroup.entity.container_id.is_some()).collect();
+    let mut all: Vec<_> = cgroups.iter_mut().filter(|cgroup| cgroup.id == "/" || cgroup.entity.is_container()).collect();
     all.sort_by_key(|cgroup| {
         let joins = cgroup.entity.container.as_ref().is_some_and(|container| container.joins_network());
         (cgroup.id != "/", joins, cgroup.order)

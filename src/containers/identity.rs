@@ -6,6 +6,8 @@
 //! | kubelet | `/kubepods/burstable/pod<uid>/<id>`, `.../cri-containerd-<id>.scope`, `.../crio-<id>.scope` |
 //! | Podman | `/machine.slice/libpod-<id>.scope`, `/libpod_parent/libpod-<id>` |
 //! | nerdctl | `/default/<id>`, `/system.slice/nerdctl-<id>.scope` |
+//! | LXC | `/lxc.payload.<name>`, before LXC 4 `/lxc/<name>` and `/lxc.payload/<name>` |
+//! | systemd-nspawn, libvirt | `/machine.slice/machine-<name>.scope`, `/machine.slice/systemd-nspawn@<name>.service` |
 
 /// Length of a container's id: 32 bytes in hexadecimal.
 const LENGTH: usize = 64;
@@ -28,6 +30,31 @@ pub(super) fn container_id(path: &str) -> Option<&str> {
         }
     }
     None
+}
+
+/// The name of a container or machine that no engine runs, by its cgroup's path.
+pub(super) fn machine(path: &str) -> Option<String> {
+    let (above, name) = path.rsplit_once('/')?;
+    let of_unit = |prefix, suffix| name.strip_prefix(prefix).and_then(|name: &str| name.strip_suffix(suffix));
+    let lxc = || name.strip_prefix("lxc.payload.").or_else(|| Some(name).filter(|_| matches!(above, "/lxc" | "/lxc.payload")));
+    let unit = of_unit("machine-", ".scope").or_else(|| of_unit("systemd-nspawn@", ".service"));
+    unit.map(unescape).or_else(|| lxc().map(str::to_owned)).filter(|name| !name.is_empty())
+}
+
+/// A name as systemd writes it in a unit's: `web\x2d1` is `web-1`.
+fn unescape(name: &str) -> String {
+    let mut parts = name.split("\\x");
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.split_at_checked(2).and_then(|(digits, rest)| Some((u8::from_str_radix(digits, 16).ok()?, rest))) {
+            Some((byte, rest)) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(rest.as_bytes());
+            }
+            None => bytes.extend_from_slice(format!("\\x{part}").as_bytes()),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -69,10 +96,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn machines_are_called_by_their_paths() {
+        for (path, name) in [
+            ("/lxc.payload.web", Some("web")),
+            ("/lxc/101", Some("101")),
+            ("/lxc.payload/web", Some("web")),
+            ("/machine.slice/machine-web\\x2d1.scope", Some("web-1")),
+            ("/machine.slice/systemd-nspawn@web.service", Some("web")),
+            ("/machine.slice/machine-a\\xzz.scope", Some("a\\xzz")),
+            ("/lxc.payload.web/system.slice", None),
+            ("/lxc/101/ns", None),
+            ("/lxc.monitor.web", None),
+            ("/lxc.pivot", None),
+            ("/lxc.payload.", None),
+            ("/machine.slice", None),
+            ("/system.slice/ssh.service", None),
+            ("/", None),
+        ] {
+            assert_eq!(machine(path).as_deref(), name, "{path}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
-        fn any_text_will_do(path: String) {
+        fn any_text_will_do(path: String, name: String) {
             container_id(&path);
+            machine(&path);
+            proptest::prop_assert!(!unescape(&format!("\\x2d{name}")).is_empty());
         }
     }
 }

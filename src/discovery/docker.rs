@@ -20,9 +20,9 @@ use super::transport::{self, Refusal, ask};
 use super::{inspection, kind};
 
 /// How often a silent engine is asked whether it is still there, and failed questions are asked again.
-const PING: Duration = Duration::from_secs(10);
+pub(super) const PING: Duration = Duration::from_secs(10);
 /// How many pings pass between two lists of all containers, which heal whatever the events did not tell.
-const PINGS_TO_A_LIST: u32 = 6;
+pub(super) const PINGS_TO_A_LIST: u32 = 6;
 /// Events that come this close together are looked at together: a container that starts or ends is told of three times and more.
 const GATHER: Duration = Duration::from_millis(50);
 /// Questions under way at once.

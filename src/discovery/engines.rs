@@ -14,9 +14,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use super::directory::{Directory, Shelf};
-use super::docker;
 use super::engine::{self, Address, Product};
 use super::transport::Refusal;
+use super::{containerd, cri, docker};
 use crate::settings::{Error, Flag, Settings};
 use crate::system::Roots;
 
@@ -199,7 +199,11 @@ async fn ask(product: Product, address: Address, shelf: Shelf, secrets: bool) {
     let (mut pause, mut told, mut last_event, word) = (PAUSES[0], None, 0, product.word());
     loop {
         let start = Instant::now();
-        let session: Result<Infallible, Refusal> = docker::session(&address, &shelf, secrets, &mut last_event).await;
+        let session: Result<Infallible, Refusal> = match product {
+            Product::Docker | Product::Podman => docker::session(&address, &shelf, secrets, &mut last_event).await,
+            Product::Crio => cri::session(&address, &shelf).await,
+            Product::Containerd => containerd::session(&address, &shelf, secrets).await,
+        };
         let Err(reason) = session.map_err(|refusal| refusal.to_string());
         if std::mem::take(&mut told).as_ref() != Some(&reason) {
             tracing::info!(engine = word, %address, reason, "no names of containers for now");

@@ -11,7 +11,7 @@ use super::instant;
 use crate::settings::Secret;
 
 /// The most addresses, names, ports and mounts that are kept of one container.
-const MOST: usize = 64;
+pub(super) const MOST: usize = 64;
 
 /// The longest value that is kept of an environment.
 const LONGEST: usize = 512;
@@ -167,7 +167,7 @@ fn published(map: HashMap<String, Option<Vec<Binding>>>) -> Vec<Published> {
     all
 }
 
-fn environment(variables: &[String], command: &[String], secrets: bool) -> Environment {
+pub(super) fn environment(variables: &[String], command: &[String], secrets: bool) -> Environment {
     let find = |name: &str| {
         let mut values = variables.iter().filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
         values.next_back().filter(|value| !value.is_empty() && value.len() <= LONGEST).map(str::to_owned)

@@ -7,17 +7,22 @@
 
 mod answer;
 mod container;
+mod containerd;
+mod cri;
 mod directory;
 mod docker;
 mod engine;
 mod engines;
 mod facts;
 mod follow;
+mod grpc;
 mod inspection;
 mod instant;
 mod kind;
 mod name;
 mod nameless;
+mod oci;
+mod proto;
 mod secret;
 mod told;
 mod transport;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::header::HOST;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -24,7 +24,7 @@ use crate::tls;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What one answer may bring: the list of 10,000 containers has a tenth of it.
-const LONGEST: usize = 64 * 1024 * 1024;
+pub(super) const LONGEST: usize = 64 * 1024 * 1024;
 /// What one event may bring: all labels of a container.
 const LONGEST_LINE: usize = 1024 * 1024;
 
@@ -40,6 +40,9 @@ pub(super) enum Refusal {
     /// It does not want to, with this status of HTTP.
     #[error("answered with status {0}")]
     Status(u16),
+    /// As before, with this status of gRPC.
+    #[error("answered with gRPC status {0}")]
+    Remote(u16),
     /// What it said is not what was asked for.
     #[error("answer not understood")]
     Nonsense,
@@ -140,21 +143,25 @@ impl Lines {
     }
 }
 
-async fn in_time<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+/// An answer in time.
+pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
     timeout(PATIENCE, answer).await.unwrap_or(Err(Refusal::Late))
 }
 
 /// The next piece of an answer; `None` at its end.
 async fn next(body: &mut Incoming) -> Result<Option<bytes::Bytes>, Refusal> {
-    loop {
-        match poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
-            None => return Ok(None),
-            Some(frame) => match frame?.into_data() {
-                Ok(bytes) => return Ok(Some(bytes)),
-                Err(_trailers) => {}
-            },
+    while let Some(frame) = frame(body).await? {
+        // What is no data is a trailer.
+        if let Ok(bytes) = frame.into_data() {
+            return Ok(Some(bytes));
         }
     }
+    Ok(None)
+}
+
+/// The next data or trailer of an answer; `None` at its end.
+pub(super) async fn frame(body: &mut Incoming) -> Result<Option<Frame<bytes::Bytes>>, Refusal> {
+    Ok(poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await.transpose()?)
 }
 
 /// Sends one question on a connection of its own, if it is one of ours.

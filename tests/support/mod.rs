@@ -10,6 +10,7 @@
 )]
 
 pub mod bus;
+pub mod containerd;
 pub mod containers;
 pub mod docker;
 pub mod engine;

@@ -1,0 +1,74 @@
+//! A real containerd: containers of ctr in its namespaces, as nerdctl and Kubernetes label them; killed, started again, stopped.
+
+use std::time::Duration;
+
+use crate::support::containerd::Containerd;
+use crate::support::exposition::Exposition;
+use crate::support::{Agent, wait_for};
+
+const PAGE: &str = "/metrics/containers";
+const SOON: Duration = Duration::from_secs(40);
+const ID: &str = "5b0d1f10fa44541b0d1b167cdb6a2300c4536157403232852e2badc3c15c0c3a";
+
+fn engine_is(up: bool, agent: &Agent, labels: &[(&str, &str)]) -> Exposition {
+    let mut page = Exposition::default();
+    wait_for(&format!("{labels:?} to be up: {up}\n{}", agent.log()), SOON, || {
+        page = agent.scrape(PAGE);
+        page.value("container_engine_up", labels) == Some(f64::from(u8::from(up)))
+    });
+    page
+}
+
+fn name_of(agent: &Agent, cgroup: &str) -> Option<String> {
+    let page = agent.scrape(PAGE);
+    let found: Vec<_> = page.all("container_memory_usage_bytes").filter(|series| series.has(&[("id", cgroup)])).collect();
+    assert_eq!(found.len(), 1, "the numbers of {cgroup} are there");
+    found[0].labels.get("name").cloned()
+}
+
+fn has_name(name: &str, agent: &Agent, cgroup: &str) {
+    wait_for(&format!("the name {name} of {cgroup}\n{}", agent.log()), SOON, || name_of(agent, cgroup).as_deref() == Some(name));
+}
+
+#[test]
+fn containers_of_a_containerd_have_names_without_docker() {
+    let mut containerd = Containerd::start();
+    let address = containerd.address();
+    let labels = [("engine", "containerd"), ("address", address.as_str())];
+    containerd.sleep("default", "plain", &[]);
+    let agent = Agent::start(&["--docker=", &format!("--containers.engines=containerd={address}")], &[]);
+    engine_is(true, &agent, &labels);
+    // Known by its cgroup's path, since its id is none that stands out.
+    has_name("plain", &agent, "/default/plain");
+    let page = agent.scrape(PAGE);
+    let identity = [("id", "/default/plain"), ("image", "docker.io/library/busybox:test")];
+    assert_eq!(page.value("container_threads", &identity), Some(1.0));
+
+    // By the events: one as nerdctl labels them, and one of Docker's, which is passed over.
+    containerd.sleep("default", ID, &["--label", "nerdctl/name=web", "--label", "com.docker.compose.service=shop"]);
+    let cgroup = format!("/default/{ID}");
+    has_name("web", &agent, &cgroup);
+    let identity = [("id", cgroup.as_str()), ("container_label_com_docker_compose_service", "shop")];
+    assert_eq!(agent.scrape(PAGE).value("container_threads", &identity), Some(1.0));
+    containerd.run("default", &["containers", "label", ID, "nerdctl/name=renamed"]);
+    has_name("renamed", &agent, &cgroup);
+    containerd.run("moby", &["images", "ls"]);
+
+    containerd.kill();
+    engine_is(false, &agent, &labels);
+    assert_eq!(name_of(&agent, &cgroup).as_deref(), Some("renamed"), "what was known is kept");
+    containerd.restart();
+    engine_is(true, &agent, &labels);
+    containerd.freeze();
+    let page = engine_is(false, &agent, &labels);
+    let reason = [labels[0], labels[1], ("reason", "no answer within 5 s")];
+    assert_eq!(page.value("container_engine_last_error_info", &reason), Some(1.0));
+    assert_eq!(name_of(&agent, &cgroup).as_deref(), Some("renamed"));
+    containerd.thaw();
+    engine_is(true, &agent, &labels);
+    containerd.remove("default", ID);
+    wait_for("the end of its series", SOON, || {
+        agent.scrape(PAGE).series.iter().all(|series| series.labels.get("id") != Some(&cgroup))
+    });
+    has_name("plain", &agent, "/default/plain");
+}
