@@ -28,20 +28,22 @@ fn fifty_of_five_hundred_servers_hang() {
     let agent = Agent::start(&args, &[]);
     let scrape = || {
         let start = Instant::now();
-        let response = agent.request("/metrics/redis", &[("X-Prometheus-Scrape-Timeout-Seconds", "8")]);
+        let response = agent.request("/metrics/redis", &[("X-Prometheus-Scrape-Timeout-Seconds", "4")]);
         assert_eq!(response.status, 200);
-        (start.elapsed(), support::exposition::parse(&response.text()).unwrap())
+        (start.elapsed(), response.text())
     };
     // The first scrape opens 500 connections and waits for all answers as long as it may. The next ones know better.
     scrape();
     let (took, page) = scrape();
-    assert!(took < Duration::from_secs(6), "{took:?}");
-    let by_target = |family: &str, label: (&str, &str)| -> BTreeMap<String, f64> {
-        let all = page.all(family).filter(|series| label.0.is_empty() || series.has(&[label]));
-        all.map(|series| (series.labels["target"].clone(), series.value)).collect()
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    // `redis_up{target="server-7"} 1`: the whole page has 200,000 lines, too many for the parser of a debug build.
+    let by_target = |start: &str, end: &str| -> BTreeMap<String, f64> {
+        let lines = page.lines().filter_map(|line| line.strip_prefix(start)?.split_once(end));
+        lines.map(|(target, value)| (target.to_owned(), value.trim().parse().unwrap())).collect()
     };
-    let (ups, pids) = (by_target("redis_up", ("", "")), by_target("redis_process_id", ("", "")));
-    let late = by_target("redis_scrape_failure", ("reason", "timeout"));
+    let plain = |family: &str| by_target(&format!("{family}{{target=\""), "\"}");
+    let (ups, pids) = (plain("redis_up"), plain("redis_process_id"));
+    let late = by_target("redis_scrape_failure{target=\"", "\",reason=\"timeout\"}");
     for number in 0..TARGETS {
         let (name, hangs) = (format!("server-{number}"), number % (TARGETS / HUNG) == 0);
         assert_eq!(ups.get(&name), Some(&f64::from(u8::from(!hangs))), "{name}");
