@@ -337,3 +337,33 @@ fn a_server_that_takes_no_more_clients() {
         wait_for("a free place", PATIENCE, || agent.scrape("/metrics/redis").value("redis_up", &[]) == Some(1.0));
     }
 }
+
+#[test]
+fn costly_slots_and_refusals_by_flag() {
+    for program in programs() {
+        let name = &program.name;
+        let node = program.start(&["--cluster-enabled", "yes"]);
+        let words: Vec<String> = (0..16_384).map(|slot| slot.to_string()).collect();
+        let all: Vec<&str> = ["CLUSTER", "ADDSLOTS"].into_iter().chain(words.iter().map(String::as_str)).collect();
+        assert!(node.send(&all).starts_with("+OK"), "{name}");
+        wait_for("the cluster", PATIENCE, || node.send(&["CLUSTER", "INFO"]).contains("cluster_state:ok"));
+        // Only servers that have them know the setting; 12182 is the slot of foo.
+        let counts = node.send(&["CONFIG", "SET", "cluster-slot-stats-enabled", "yes"]).starts_with("+OK");
+        let args = ["--no-host", "--no-containers", "--no-postgres", "--redis.cluster-slots=3", "--redis.acl-log"];
+        let agent = Agent::start(&args, &[("REDIS_ADDR", &node.addr())]);
+        page(&agent, name);
+        for _ in 0..200 {
+            node.send_all(&[&["SET", "foo", "bar"], &["SET", "foo", "bar"]]);
+        }
+        node.send_all(&[&["AUTH", "eve", "wrong"], &["AUTH", "eve", "wrong"]]);
+        let page = page(&agent, name);
+        let slot = page.value("redis_cluster_slot_cpu_seconds_total", &[("slot", "12182")]);
+        let bytes = page.value("redis_cluster_slot_network_bytes_total", &[("slot", "12182"), ("direction", "in")]);
+        assert_eq!((slot.is_some_and(|cpu| cpu > 0.0), bytes.is_some_and(|bytes| bytes > 10_000.0)), (counts, counts), "{name}");
+        let knows_shards = !node.send(&["CLUSTER", "SHARDS"]).starts_with('-');
+        assert_eq!(page.value("redis_cluster_shard_replicas", &[("shard", "0-16383")]), knows_shards.then_some(0.0), "{name}");
+        let ids = node.send(&["ACL", "LOG"]).contains("entry-id");
+        assert_eq!(page.value("redis_acl_denied_total", &[("reason", "auth"), ("user", "eve")]), ids.then_some(2.0), "{name}");
+        eprintln!("{name}: slot statistics {counts}, ids of refusals {ids}");
+    }
+}
