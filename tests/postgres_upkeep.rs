@@ -94,3 +94,81 @@ fn small_caches_are_told_where_asked_for() {
     let hits = page.value("pg_stat_slru_hit_total", &[("name", "Xact")]).unwrap();
     assert!(hits <= server.number("postgres", "SELECT blks_hit FROM pg_stat_slru WHERE name = 'Xact'"), "{hits}");
 }
+
+/// The estimate against what pgstattuple counts, in the connected database and in another one; a full table is off by its rows' padding alone.
+#[test]
+fn bloat_is_about_what_is_there() {
+    let server = Postgres::start(&["autovacuum=off"]);
+    server.sql("postgres", "CREATE DATABASE other");
+    for database in ["postgres", "other"] {
+        server.sql(
+            database,
+            "CREATE EXTENSION pgstattuple; CREATE TABLE airy (id int PRIMARY KEY, name text, gone int, at timestamptz); \
+             INSERT INTO airy SELECT i, md5(i::text), nullif(i % 2, 0), now() FROM generate_series(1, 40000) i; \
+             CREATE INDEX lower ON airy (lower(name)); CREATE TABLE full_up (LIKE airy); INSERT INTO full_up SELECT * FROM airy",
+        );
+        server.sql(database, "DELETE FROM airy WHERE id % 4 <> 0");
+        server.sql(database, "VACUUM ANALYZE");
+    }
+    let agent =
+        Agent::start(&[&ONLY[..], &["--postgres.collector.bloat"]].concat(), &[("DATA_SOURCE_NAME", &server.dsn("postgres"))]);
+    for database in ["postgres", "other"] {
+        let table = [("datname", database), ("schemaname", "public"), ("relname", "airy")];
+        let name = "pg_table_bloat_estimate_bytes";
+        wait_for("the estimate", Duration::from_secs(40), || agent.scrape(PAGE).value(name, &table).is_some());
+        let page = agent.scrape(PAGE);
+        let near = |what: &str, ours: f64, sql: &str| {
+            let counted = server.number(database, sql);
+            assert!((ours / counted - 1.0).abs() < 0.1, "{database} {what}: {ours}, counted {counted}");
+        };
+        near("table", page.value(name, &table).unwrap(), "SELECT free_space FROM pgstattuple('airy')");
+        for index in ["airy_pkey", "lower"] {
+            let labels = [("datname", database), ("relname", "airy"), ("indexrelname", index)];
+            let ours = page.value("pg_index_bloat_estimate_bytes", &labels).unwrap_or_else(|| panic!("{index}: {}", agent.log()));
+            // An index that is full to 90 % has no bloat.
+            let sql = format!("SELECT leaf_pages * 8192 * (1 - avg_leaf_density / 90) FROM pgstatindex('{index}')");
+            near(index, ours, &sql);
+        }
+        let told = page.all(name).filter(|series| series.labels["datname"] == database && series.labels["relname"] == "full_up");
+        assert!(
+            told.map(|series| series.value).sum::<f64>() < 0.1 * server.number(database, "SELECT pg_relation_size('full_up')")
+        );
+    }
+    assert!(agent.scrape(PAGE).all("pg_scrape_collector_success").all(|series| series.value == 1.0), "{}", agent.log());
+}
+
+#[test]
+fn bloat_waits_for_no_lock() {
+    let server = Postgres::start(&["autovacuum=off"]);
+    server.sql(
+        "postgres",
+        "CREATE TABLE t (i int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 20000); DELETE FROM t WHERE i > 100",
+    );
+    server.sql("postgres", "VACUUM (ANALYZE, INDEX_CLEANUP ON, TRUNCATE OFF) t");
+    let mut holder = server.session("postgres");
+    holder.run("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE; SELECT 1");
+    let flags = ["--no-host", "--no-containers", "--no-redis", "--postgres.size-interval=0s", "--postgres.collector.bloat"];
+    let agent = Agent::start(&flags, &[("DATA_SOURCE_NAME", &server.dsn("postgres"))]);
+    for _ in 0..3 {
+        assert!(agent.scrape(PAGE).value("pg_table_bloat_estimate_bytes", &[("relname", "t")]).is_some(), "{}", agent.log());
+        assert_eq!(server.number("postgres", "SELECT count(*) FROM pg_locks WHERE NOT granted"), 0.0);
+    }
+    assert!(agent.scrape(PAGE).all("pg_scrape_collector_success").all(|series| series.value == 1.0), "{}", agent.log());
+}
+
+#[test]
+fn settings_are_read_again_after_a_reload_alone() {
+    let server = Postgres::start(&["log_statement=all"]);
+    let flags = ["--no-host", "--no-containers", "--no-redis"];
+    let agent = Agent::start(&flags, &[("DATA_SOURCE_NAME", &server.dsn("postgres"))]);
+    let work_mem = || agent.scrape(PAGE).value("pg_settings_work_mem_bytes", &[]).unwrap();
+    let asked = || server.log().matches("FROM pg_settings WHERE vartype").count();
+    let before = work_mem();
+    (0..3).for_each(|_| assert_eq!(work_mem(), before));
+    assert_eq!(asked(), 1);
+    server.sql("postgres", "ALTER SYSTEM SET work_mem = '7MB'");
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    wait_for("the new value", Duration::from_secs(20), || work_mem() == 7.0 * 1024.0 * 1024.0);
+    (0..3).for_each(|_| _ = work_mem());
+    assert_eq!(asked(), 2);
+}

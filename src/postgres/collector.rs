@@ -28,6 +28,8 @@ pub(super) struct Statement {
     pub(super) slow: bool,
     /// Whether its rows are kept for `--postgres.size-interval`, because they cost the server much and change slowly.
     pub(super) kept: bool,
+    /// Whether its rows say if what is kept of the collector still holds: once they are others, it is asked for again.
+    pub(super) stamp: bool,
 }
 
 impl Statement {
@@ -36,7 +38,7 @@ impl Statement {
         sql: fn(&Server) -> Option<Cow<'static, str>>,
         emit: fn(&Server, &Table, &mut Samples) -> Result<(), Fault>,
     ) -> Self {
-        Statement { sql, emit, slow: false, kept: false }
+        Statement { sql, emit, slow: false, kept: false, stamp: false }
     }
 
     /// A statement that reads the disk.
@@ -53,6 +55,19 @@ impl Statement {
         emit: fn(&Server, &Table, &mut Samples) -> Result<(), Fault>,
     ) -> Self {
         Statement { kept: true, ..Statement::slow(sql, emit) }
+    }
+
+    /// A statement that answers from the server's memory, but with many rows that seldom change.
+    pub(super) const fn kept(
+        sql: fn(&Server) -> Option<Cow<'static, str>>,
+        emit: fn(&Server, &Table, &mut Samples) -> Result<(), Fault>,
+    ) -> Self {
+        Statement { kept: true, ..Statement::new(sql, emit) }
+    }
+
+    /// A statement, asked each time, that writes nothing and answers the same as long as what is kept of its collector holds.
+    pub(super) const fn stamp(sql: fn(&Server) -> Option<Cow<'static, str>>) -> Self {
+        Statement { stamp: true, ..Statement::new(sql, |_, _, _| Ok(())) }
     }
 }
 

@@ -31,7 +31,8 @@ pub(super) static ENTRY: Entry = Entry {
 };
 
 /// The collectors that tell of one database.
-const WITHIN: [&str; 6] = ["stat_user_tables", "statio_user_tables", "statio_user_indexes", "indexes", "sequences", "vacuum_due"];
+const WITHIN: [&str; 7] =
+    ["stat_user_tables", "statio_user_tables", "statio_user_indexes", "indexes", "sequences", "vacuum_due", "bloat"];
 
 /// Those of them whose labels do not tell which, as postgres_exporter has them.
 const NAMELESS: &str = "statio_user_indexes";

@@ -65,6 +65,10 @@ fn sql(on: &[&str], role: &str, database: &str) -> String {
     if on.contains(&"sequences") {
         sql += "-- A sequence is told only where the role may read it (GRANT SELECT ON SEQUENCE).\n";
     }
+    if on.contains(&"bloat") {
+        sql +=
+            "-- Bloat is told only of tables that the role may read (GRANT SELECT, or pg_read_all_data since PostgreSQL 14).\n";
+    }
     if wants(&MONITOR) {
         let which: Vec<_> = MONITOR.into_iter().filter(|name| on.contains(name)).collect();
         sql += &format!("-- Without the collector {} pg_read_all_stats would do.\n", which.join(" and "));
@@ -112,6 +116,7 @@ mod tests {
         );
         assert!(!of(&["locks"]).contains("GRANT pg_") && !of(&["locks"]).contains("other databases"));
         assert!(of(&["databases"]).contains("CONNECT was taken") && of(&["sequences"]).contains("GRANT SELECT ON SEQUENCE"));
+        assert!(of(&["bloat"]).contains("pg_read_all_data") && !of(&["indexes"]).contains("pg_read_all_data"));
         assert!(of(&["stat_statements"]).contains("CREATE EXTENSION IF NOT EXISTS pg_stat_statements"));
     }
 

@@ -45,7 +45,7 @@ static TABLES: Flag = Flag::number(
 static SIZE_INTERVAL: Flag = Flag::time(
     "postgres.size-interval",
     Duration::from_secs(300),
-    "How long sizes of databases and tables are shown before they are asked for again; 0s for each scrape.",
+    "How long sizes, settings and the state of indexes are shown before they are asked for again; 0s for each scrape.",
 );
 
 /// The flags.

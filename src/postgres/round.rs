@@ -3,8 +3,8 @@
 //! All statements go out as one message and come back in one round trip. One that fails ends the message; the statements behind it
 //! go out again without it, and from then on it stands at the end, where it holds nobody up; what is [refused](Refused) for good is left out.
 //!
-//! Sizes cost the server more than all the rest (4 of 8 ms with 5 small databases), so their rows are kept for a while, and how old they
-//! are is told. A new session asks at once.
+//! Sizes cost the server more than all the rest (4 of 8 ms with 5 small databases), and settings are most of the rows, so these are kept for
+//! a while, and how old they are is told. A new session asks at once, as does the scrape after a [stamp](Statement::stamp) has changed.
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
@@ -28,13 +28,13 @@ pub(super) struct Planned {
     sql: Cow<'static, str>,
     /// The error it got when it was last run.
     refused: Option<Refused>,
-    /// The rows of a statement that is not asked each time, and when they came.
+    /// The rows of a statement that is not asked each time or is a stamp, and when they came.
     kept: Option<(Instant, Table)>,
 }
 
 static AGE: Family = Family::gauge(
     "pg_agent_cache_age_seconds",
-    "How old the sizes are that the collector shows; they are asked for again after --postgres.size-interval.",
+    "How old the sizes or settings are that the collector shows; they are asked for again after --postgres.size-interval.",
 );
 
 /// The statements of `collectors` for `server`: those that read the disk come last.
@@ -58,7 +58,8 @@ pub(super) fn emit_refused(plan: &[Planned], out: &mut Samples) {
 
 /// Forgets the rows that are kept for `collector`, because they are not true any more.
 pub(super) fn forget(plan: &mut [Planned], collector: &str) {
-    plan.iter_mut().filter(|planned| planned.collector.name == collector).for_each(|planned| planned.kept = None);
+    let of = |planned: &&mut Planned| planned.collector.name == collector && planned.statement.kept;
+    plan.iter_mut().filter(of).for_each(|planned| planned.kept = None);
 }
 
 /// What has come in of one collector.
@@ -108,7 +109,7 @@ impl<'a> Round<'a> {
                     if std::ptr::eq(planned.collector, &databases::ENTRY) {
                         self.databases = Some(table.clone());
                     }
-                    if planned.statement.kept {
+                    if planned.statement.kept || planned.statement.stamp {
                         fresh.push((number, (Instant::now(), table.clone())));
                     }
                     self.answer(planned.collector, took, |samples| emit(planned, &server, table, Duration::ZERO, samples));
@@ -116,8 +117,13 @@ impl<'a> Round<'a> {
             });
             let outcome = asked.await;
             for (number, rows) in fresh {
-                let planned = queue.get(number).and_then(|&at| plan.get_mut(at));
-                planned.into_iter().for_each(|planned| planned.kept = Some(rows.clone()));
+                let Some(planned) = queue.get(number).and_then(|&at| plan.get_mut(at)) else { continue };
+                let (collector, is_stamp) = (planned.collector.name, planned.statement.stamp);
+                let before = planned.kept.replace(rows);
+                let changed = is_stamp && before.zip(planned.kept.as_ref()).is_some_and(|((_, before), (_, now))| before != *now);
+                if changed {
+                    forget(plan, collector);
+                }
             }
             for at in queue.drain(..answered.min(queue.len())) {
                 plan.get_mut(at).into_iter().for_each(|planned| planned.refused = None);
@@ -155,7 +161,8 @@ impl<'a> Round<'a> {
                 self.take(collector, Duration::ZERO, |_| Err(Fault::Remote(refused.reason.clone())));
                 return false;
             }
-            let kept = planned.and_then(|planned| Some((planned, planned.kept.as_ref()?)));
+            let kept =
+                planned.filter(|planned| planned.statement.kept).and_then(|planned| Some((planned, planned.kept.as_ref()?)));
             let Some((planned, (since, rows))) = kept.filter(|(_, (since, _))| since.elapsed() < server.options.size_interval)
             else {
                 return true;

@@ -1,7 +1,7 @@
 //! What a statement returned: rows of text cells, apart from any connection, so that every collector can be tested without a server.
 
 /// The rows of one statement: all cells in one text, since a server with 10,000 tables answers with a quarter of a million of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Table {
     text: String,
     /// Start and end of each cell in `text`; `None` is NULL.

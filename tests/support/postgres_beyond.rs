@@ -1,7 +1,7 @@
 //! The names of what is told of PostgreSQL beyond postgres_exporter.
 
 /// Families of `pg_*` that postgres_exporter has not.
-pub const BEYOND: [&str; 94] = [
+pub const BEYOND: [&str; 96] = [
     "pg_agent_cache_age_seconds",
     "pg_agent_database_age_seconds",
     "pg_agent_database_up",
@@ -23,6 +23,7 @@ pub const BEYOND: [&str; 94] = [
     "pg_connections_used",
     "pg_database_mxid_age_multixacts",
     "pg_database_xid_age_transactions",
+    "pg_index_bloat_estimate_bytes",
     "pg_index_duplicate",
     "pg_index_invalid",
     "pg_index_unused",
@@ -90,6 +91,7 @@ pub const BEYOND: [&str; 94] = [
     "pg_stat_wal_bytes_total",
     "pg_stat_wal_fpi_total",
     "pg_stat_wal_records_total",
+    "pg_table_bloat_estimate_bytes",
     "pg_transaction_oldest_age_seconds",
     "pg_wal_position_bytes",
     "pg_wal_since_checkpoint_bytes",

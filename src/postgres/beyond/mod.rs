@@ -5,6 +5,7 @@
 
 mod archive_status;
 mod archiver;
+mod bloat;
 mod blocking;
 mod checkpoints;
 mod horizon;
@@ -27,7 +28,7 @@ mod wraparound;
 use super::collector::Entry;
 
 /// All of them.
-pub(super) static ENTRIES: [&Entry; 19] = [
+pub(super) static ENTRIES: [&Entry; 20] = [
     &blocking::ENTRY,
     &sessions::ENTRY,
     &limits::ENTRY,
@@ -47,4 +48,5 @@ pub(super) static ENTRIES: [&Entry; 19] = [
     &vacuum_due::ENTRY,
     &archive_status::ENTRY,
     &slru::ENTRY,
+    &bloat::ENTRY,
 ];

@@ -4,6 +4,9 @@
 //! `8kB` becomes `pg_settings_shared_buffers_bytes`. -1 stays -1 whatever the unit: it means "off" or "as elsewhere". Texts and
 //! enumerations have no number and no family.
 //!
+//! Some 350 rows are more than all others together, and they change when the files are read again or a standby is promoted: until then, or until
+//! `--postgres.size-interval` is over, what was read holds.
+//!
 //! The view shows the session that asks, so what our own statements set for themselves is read as any other session would have it.
 
 use crate::exposition::{Family, Kind, Samples};
@@ -20,8 +23,10 @@ static PENDING: Family = Family::gauge(
 pub(super) static ENTRY: Entry = Entry {
     name: "settings",
     enabled: Flag::switch("postgres.collector.settings", true, "Settings that are numbers or switches."),
-    statements: &[Statement::new(|_| Some(SQL.into()), emit)],
+    statements: &[Statement::stamp(|_| Some(STAMP.into())), Statement::kept(|_| Some(SQL.into()), emit)],
 };
+
+const STAMP: &str = "SELECT pg_conf_load_time(), pg_is_in_recovery()";
 
 const SQL: &str = "SELECT name, CASE WHEN name IN ('statement_timeout', 'lock_timeout') THEN reset_val \
     WHEN name = 'transaction_read_only' AND NOT pg_is_in_recovery() THEN current_setting('default_transaction_read_only') \
