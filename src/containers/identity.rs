@@ -123,7 +123,8 @@ mod tests {
         fn any_text_will_do(path: String, name: String) {
             container_id(&path);
             machine(&path);
-            proptest::prop_assert!(!unescape(&format!("\\x2d{name}")).is_empty());
+            let escaped = format!("\\x2d{name}");
+            proptest::prop_assert!(!unescape(&escaped).is_empty());
         }
     }
 }

@@ -83,7 +83,14 @@ pub(super) fn item<'a>(list: &'a str, name: &str) -> Option<&'a str> {
 
 /// The pairs of a list `keys=3,expires=0`; what is no pair is skipped.
 pub(super) fn items(list: &str) -> impl Iterator<Item = (&str, &str)> {
-    list.split(',').filter_map(|item| item.split_once('='))
+    let mut rest = Some(list);
+    let pairs = std::iter::from_fn(move || {
+        let list = rest?;
+        let (pair, more) = split(list, b',').map_or((list, None), |(pair, more)| (pair, Some(more)));
+        rest = more;
+        Some(pair)
+    });
+    pairs.filter_map(|pair| split(pair, b'='))
 }
 
 /// The number that a field holds. States count as redis_exporter counts them: `ok` 1, `err` and `fail` 0.
