@@ -27,6 +27,10 @@ const SWARM: [&str; 7] = [
 const KUBERNETES: [&str; 4] =
     ["io.kubernetes.container.name", "io.kubernetes.pod.name", "io.kubernetes.pod.namespace", "io.kubernetes.pod.uid"];
 
+/// The most labels and variables that are shown of one container, and the longest value: Docker takes megabytes.
+const MOST: usize = 256;
+const LONGEST: usize = 1024;
+
 /// Which labels of containers are shown.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Choice {
@@ -65,20 +69,31 @@ impl Choice {
         let mut shown = BTreeMap::new();
         for (key, value) in &container.labels {
             if !value.is_empty() && (self.all || self.keys.contains(key)) {
-                shown.entry(label_name(key)).or_insert(value);
+                shown.entry(plain_name("container_label_", key)).or_insert(value);
             }
         }
-        for (name, value) in shown {
-            labels.push(&name, value);
+        for (name, value) in &container.variables {
+            if !value.is_empty() {
+                shown.entry(plain_name("container_env_", &name.to_ascii_lowercase())).or_insert(value);
+            }
+        }
+        for (name, value) in shown.into_iter().take(MOST) {
+            labels.push(&name, cut(value));
         }
         labels
     }
 }
 
-/// cAdvisor's name of a container's label: all but letters, digits and underscores become underscores.
-fn label_name(key: &str) -> String {
+/// cAdvisor's name of a container's label or variable: all but letters, digits and underscores become underscores.
+fn plain_name(prefix: &str, key: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    "container_label_".chars().chain(key.chars().map(plain)).collect()
+    prefix.chars().chain(key.chars().map(plain)).take(LONGEST).collect()
+}
+
+/// At most [`LONGEST`] bytes of a value.
+fn cut(value: &str) -> &str {
+    let end = (0..=LONGEST.min(value.len())).rev().find(|at| value.is_char_boundary(*at)).unwrap_or(0);
+    value.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -103,6 +118,34 @@ mod tests {
         assert_eq!(render(&[], &labels), r#"id="/docker/x",name="web",container_label_com_docker_compose_service="we\"b\n""#);
         assert_eq!(render(&["none"], &labels), r#"id="/docker/x",name="web""#);
         assert_eq!(render(&["none,maintainer"], &labels), r#"id="/docker/x",name="web",container_label_maintainer="x""#);
+    }
+
+    #[test]
+    fn variables_are_called_as_cadvisor_calls_them() {
+        let variables = [("STAGE", "a\"b"), ("stage", "second"), ("EMPTY", "")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let labels = Choice::default().render("/x", Some(&Container { variables, ..Container::default() }));
+        assert_eq!(String::from_utf8(labels.as_bytes().to_vec()).unwrap(), r#"id="/x",container_env_stage="a\"b""#);
+    }
+
+    #[test]
+    fn labels_have_a_bound() {
+        let labels: Vec<(String, String)> = (0..1000).map(|number| (format!("k{number}"), "é".repeat(1_000))).collect();
+        let labels: Vec<(&str, &str)> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let text = render(&["all"], &labels);
+        assert_eq!(text.matches("container_label_").count(), MOST);
+        assert!(text.len() < MOST * (LONGEST + 30), "{}", text.len());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_labels_become_names_that_prometheus_takes(labels in proptest::collection::vec((".{0,12}", ".{0,12}"), 0..12)) {
+            let labels: Vec<(&str, &str)> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            let text = format!("x{{{}}} 1\n", render(&["all"], &labels));
+            let parsed = crate::exposition::parse(text.as_bytes());
+            proptest::prop_assert!(parsed.is_ok(), "{text:?}");
+            proptest::prop_assert_eq!(render(&["all"], &labels), render(&["all"], &labels));
+        }
     }
 
     #[test]

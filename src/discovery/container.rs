@@ -74,7 +74,9 @@ pub struct Container {
     pub mounts: Vec<(String, String)>,
     /// Names of the volumes among them.
     pub volumes: Vec<String>,
-    /// The little that is read of its environment.
+    /// The variables of its environment that the operator wants to see.
+    pub variables: BTreeMap<String, String>,
+    /// The little else that is read of its environment.
     pub environment: Environment,
 }
 

@@ -35,6 +35,8 @@ struct Shared {
     inner: RwLock<BTreeMap<(Product, String), Told>>,
     /// Sends whenever a container comes, goes or changes, and when an engine comes or goes.
     changed: watch::Sender<()>,
+    /// Variables of containers' environments that are kept.
+    variables: Vec<String>,
 }
 
 /// What one engine told.
@@ -45,6 +47,11 @@ struct Told {
 }
 
 impl Directory {
+    /// An empty one, of whose containers these variables are kept.
+    pub(super) fn keeping(variables: Vec<String>) -> Self {
+        Directory { shared: Arc::new(Shared { variables, ..Shared::default() }) }
+    }
+
     /// The container of this id.
     pub fn get(&self, id: &str) -> Option<Arc<Container>> {
         self.read().values().find_map(|told| told.containers.get(id)).cloned()
@@ -93,6 +100,11 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
+    /// Variables of containers' environments that are kept.
+    pub(super) fn variables(&self) -> &[String] {
+        &self.directory.shared.variables
+    }
+
     /// The container of this id, as this engine told.
     pub(super) fn get(&self, id: &str) -> Option<Arc<Container>> {
         self.directory.read().get(&self.key)?.containers.get(id).cloned()

@@ -187,7 +187,8 @@ impl Watched<'_> {
             match answer {
                 Ok(answer) => {
                     let image = answer.image.clone().unwrap_or_default();
-                    let mut container = inspection::container(id, answer, self.secrets);
+                    let variables = inspection::variables(&answer, self.directory.variables());
+                    let mut container = Container { variables, ..inspection::container(id, answer, self.secrets) };
                     container.remote = !address.is_local();
                     // What events alone tell.
                     if let Some(known) = self.directory.get(&container.id) {

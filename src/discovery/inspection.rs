@@ -1,6 +1,6 @@
 //! What is kept of the engine's description of a container.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::answer::{Binding, Graph, HealthCheck, HostConfig, Inspection, LogConfig, NetworkSettings};
@@ -74,6 +74,16 @@ pub(super) fn container(id: String, answer: Inspection, secrets: bool) -> Contai
     container.mounts.sort_unstable();
     network(&mut container, answer.network_settings.unwrap_or_default());
     container
+}
+
+/// The variables of the environment that are `wanted`, by their exact names.
+///
+/// `["PATH=/bin", "STAGE=production"]`
+pub(super) fn variables(answer: &Inspection, wanted: &[String]) -> BTreeMap<String, String> {
+    let all = answer.config.as_ref().and_then(|config| config.env.as_deref()).unwrap_or_default();
+    let pairs = all.iter().filter_map(|pair| pair.split_once('='));
+    let is_wanted = |name: &str| wanted.iter().any(|wanted| wanted == name);
+    pairs.filter(|(name, _)| is_wanted(name)).take(MOST).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// `["CMD-SHELL", "curl -f http://localhost"]`; `["NONE"]` switches an image's own check off.
@@ -246,6 +256,14 @@ mod tests {
         );
         assert_eq!((fresh.state, fresh.exit_code, fresh.health_check), (Some(State::Created), None, false));
         assert_eq!(fresh.restart_policy, "no");
+    }
+
+    #[test]
+    fn variables_are_kept_by_exact_names() {
+        let answer = serde_json::from_str(ANSWER).unwrap();
+        let kept = |names: &[&str]| variables(&answer, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(kept(&["POSTGRES_USER", "POSTGRES", "", "path"]), [("POSTGRES_USER".to_owned(), "me".to_owned())].into());
+        assert_eq!(kept(&[]), BTreeMap::new());
     }
 
     #[test]

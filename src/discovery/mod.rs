@@ -56,9 +56,15 @@ static ENVIRONMENT: Flag = Flag::switch(
     "Take passwords of found databases from their containers' settings: POSTGRES_PASSWORD, REDIS_PASSWORD, --requirepass.",
 );
 
+static VARIABLES: Flag = Flag::list(
+    "containers.env",
+    &[],
+    "Variable of a container's environment to show as `container_env_*`, by its exact name; none by default, since they may hold secrets.",
+);
+
 /// The flags of what is found by itself.
 pub fn flags() -> impl Iterator<Item = &'static Flag> {
-    engine::FLAGS.into_iter().chain(engines::FLAGS).chain([&SECRETS, &ENVIRONMENT])
+    engine::FLAGS.into_iter().chain(engines::FLAGS).chain([&SECRETS, &ENVIRONMENT, &VARIABLES])
 }
 
 /// The engines' containers and what was found in them. Cheap to clone; the engines are asked from the first call of
@@ -76,7 +82,9 @@ impl Discovery {
     pub fn directory(&self, settings: &Settings) -> Result<Option<Directory>, Error> {
         let wanted = engines::Wanted::of(settings, settings.switch(&ENVIRONMENT))?;
         let directory = self.directory.get_or_init(|| {
-            let (wanted, directory) = (wanted?, Directory::default());
+            let variables = settings.list(&VARIABLES);
+            let variables = variables.iter().flat_map(|names| names.split(',')).map(|name| name.trim().to_owned());
+            let (wanted, directory) = (wanted?, Directory::keeping(variables.filter(|name| !name.is_empty()).collect()));
             let places = wanted.look();
             for (product, address) in &places {
                 directory.shelf(*product, address.to_string());

@@ -140,6 +140,35 @@ fn a_rename_is_followed_and_labels_are_kept_whole() {
 }
 
 #[test]
+fn a_storm_of_labels_and_variables_does_no_harm() {
+    let docker = Docker::shared();
+    let value = "quo\"te\\ new\nline é 🐳";
+    let long = "é".repeat(5000);
+    let mut labels: Vec<String> = (0..300).map(|number| format!("storm.{number}={value}")).collect();
+    labels.extend(["a.b=".into(), format!("a-b={value}"), "a_b=third".into(), format!("0={long}"), format!("ключ={value}")]);
+    let mut options = vec!["--network", "none", "--name", "storm", "-e", "STAGE=pro\"duction", "-e", "STAGE_SECRET=hunter2"];
+    labels.iter().for_each(|label| options.extend(["--label", label]));
+    let container = docker.container(&options, &["sleep", "600"]);
+    let agent = Agent::start(&["--docker", &docker.host, "--containers.labels=all", "--containers.env=STAGE,PATH_"], &[]);
+    let page = named(&agent, &container, "storm");
+    let series = page.all("container_last_seen").find(|series| series.has(&[("name", "storm")])).unwrap();
+    let value_of = |label: &str| series.labels.get(label).map(String::as_str);
+    assert_eq!(value_of("container_label_storm_0"), Some(value));
+    // Of two keys of one name the first that is not empty, and long ones cut at a character.
+    assert_eq!(value_of("container_label_a_b"), Some(value));
+    assert_eq!(value_of("container_label_0"), Some(&*"é".repeat(512)));
+    assert_eq!(value_of("container_label_____"), Some(value));
+    assert_eq!(value_of("container_env_stage"), Some("pro\"duction"));
+    assert!(series.labels.values().all(|value| !value.is_empty()) && series.labels.len() <= 3 + 256, "{}", series.labels.len());
+    let text = agent.get(PAGE);
+    assert!(!text.contains("hunter2") && !agent.log().contains("hunter2"), "a variable that nobody asked for");
+    // The same labels at each scrape.
+    let again = agent.scrape(PAGE);
+    let again = again.all("container_last_seen").find(|series| series.has(&[("name", "storm")])).unwrap();
+    assert_eq!(again.labels, series.labels);
+}
+
+#[test]
 fn a_namespace_of_the_network_is_shown_once() {
     let docker = Docker::shared();
     let own = docker.container(&["--network", "none", "--name", "own"], &["sleep", "600"]);
