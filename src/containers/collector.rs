@@ -7,8 +7,8 @@ use super::beyond::Beyond;
 use super::cgroup::{Cgroup, Cgroups, Stats};
 use super::devices::Devices;
 use super::families::{
-    BLKIO, BY_DEVICE, BY_INTERFACE, CPU_USAGE, CREATED, ENGINE_ERROR, ENGINE_UP, FAILURES, HEALTH, LAST_SEEN, OOMS, PIDS,
-    PIDS_LIMIT, SCRAPE_ERROR, SINGLES, STARTED, UNNAMED, operations,
+    BLKIO, BY_DEVICE, BY_INTERFACE, CPU_USAGE, CREATED, ENGINE_ERROR, ENGINE_UP, FAILURES, HEALTH, LAST_SEEN, LOADS, OOMS, PIDS,
+    PIDS_LIMIT, SCRAPE_ERROR, SINGLES, STARTED, TASKS_STATE, UNNAMED, operations,
 };
 use super::identity::{container_id, machine};
 use super::labels::Choice;
@@ -45,6 +45,8 @@ pub(super) struct Containers {
     /// Learns which containers have no name.
     discovery: Discovery,
     choice: Choice,
+    /// Whether what the kernel does not tell is 0, as cAdvisor has it.
+    zeros: bool,
     beyond: Beyond,
     network: Network,
     devices: Devices,
@@ -52,9 +54,9 @@ pub(super) struct Containers {
 }
 
 impl Containers {
-    pub(super) fn new(directory: Option<Directory>, discovery: Discovery, choice: Choice) -> Self {
+    pub(super) fn new(directory: Option<Directory>, discovery: Discovery, choice: Choice, zeros: bool) -> Self {
         let (beyond, network, devices, machine) = Default::default();
-        Containers { cgroups: None, directory, discovery, choice, beyond, network, devices, machine }
+        Containers { cgroups: None, directory, discovery, choice, zeros, beyond, network, devices, machine }
     }
 
     fn refresh(&mut self, system: &mut System) -> Result<(), Fault> {
@@ -94,7 +96,10 @@ impl Containers {
         let Some(cgroups) = &self.cgroups else { return };
         let cgroups: Vec<&Cgroup<Entity>> = cgroups.iter().collect();
         emit_times(&cgroups, out);
-        emit_numbers(&cgroups, out);
+        emit_numbers(&cgroups, self.zeros, out);
+        if self.zeros {
+            emit_loads(&cgroups, out);
+        }
         emit_pids(&cgroups, out);
         self.emit_ooms(&cgroups, out);
         emit_devices(&cgroups, &self.devices, out);
@@ -225,11 +230,12 @@ fn emit_times(cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
     }
 }
 
-fn emit_numbers(cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
+fn emit_numbers(cgroups: &[&Cgroup<Entity>], zeros: bool, out: &mut Samples) {
     for single in SINGLES {
         let mut rows = out.family(&single.family);
         for cgroup in cgroups {
-            if let Some(value) = (single.value)(&cgroup.stats) {
+            let zero = || single.zero(&cgroup.stats).filter(|_| zeros);
+            if let Some(value) = (single.value)(&cgroup.stats).or_else(zero) {
                 rows.add_to(&cgroup.entity.labels, [], value);
             }
         }
@@ -264,6 +270,22 @@ fn emit_pids(cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
     for cgroup in containers() {
         if let Some(most) = cgroup.stats.pids.max.filter(|most| *most != 0) {
             rows.add_to(&cgroup.entity.labels, [], most);
+        }
+    }
+}
+
+/// What cAdvisor has zeros for unless it is given a reader of its own.
+fn emit_loads(cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
+    for family in &LOADS {
+        let mut rows = out.family(family);
+        for cgroup in cgroups {
+            rows.add_to(&cgroup.entity.labels, [], 0u8);
+        }
+    }
+    let mut rows = out.family(&TASKS_STATE);
+    for cgroup in cgroups {
+        for state in ["iowaiting", "running", "sleeping", "stopped", "uninterruptible"] {
+            rows.add_to(&cgroup.entity.labels, [("state", state)], 0u8);
         }
     }
 }

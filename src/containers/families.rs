@@ -9,6 +9,16 @@ pub(super) struct Single {
     pub(super) value: fn(&Stats) -> Option<f64>,
 }
 
+impl Single {
+    /// What cAdvisor shows where the kernel has no such number: 0 of memory and pressure, and of bursts where there is a quota.
+    pub(super) fn zero(&self, stats: &Stats) -> Option<f64> {
+        let name = self.family.name.trim_start_matches("container");
+        let is_burst = name.starts_with("_cpu_cfs_burst_");
+        let is_always = name.starts_with("_memory_") || name.starts_with("_pressure_");
+        if is_burst { with_quota(stats, Some(0.0)) } else { is_always.then_some(0.0) }
+    }
+}
+
 const fn counter(name: &'static str, help: &'static str, value: fn(&Stats) -> Option<f64>) -> Single {
     Single { family: Family::counter(name, help), value }
 }
@@ -204,6 +214,12 @@ pub(super) static ENGINE_ERROR: Family = Family::gauge(
     "container_engine_last_error_info",
     "Why the container engine could not tell all, as the label reason; gone when it can.",
 );
+/// Shown with `--containers.compat=cadvisor` alone.
+pub(super) static LOADS: [Family; 2] = [
+    Family::gauge("container_cpu_load_average_10s", "0: no reader of loads."),
+    Family::gauge("container_cpu_load_d_average_10s", "0: no reader of loads."),
+];
+pub(super) static TASKS_STATE: Family = Family::gauge("container_tasks_state", "0: no reader of states.");
 pub(super) static BLKIO: Family = Family::counter(
     "container_blkio_device_usage_total",
     "Bytes moved by device and operation: blkio io_service_bytes, or io.stat rbytes and wbytes.",

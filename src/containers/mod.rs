@@ -34,8 +34,11 @@ pub static MODULE: Module = Module {
 
 const NAME: &str = "containers";
 
+static COMPAT: Flag =
+    Flag::text("containers.compat", "", "cadvisor: show 0, as cAdvisor does, where the kernel has no such number for a cgroup.");
+
 fn flags() -> Vec<&'static Flag> {
-    labels::FLAGS.to_vec()
+    [&labels::FLAGS[..], &[&COMPAT]].concat()
 }
 
 fn collectors(_settings: &Settings) -> Vec<(&'static str, bool)> {
@@ -43,8 +46,13 @@ fn collectors(_settings: &Settings) -> Vec<(&'static str, bool)> {
 }
 
 fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
+    let zeros = match settings.text(&COMPAT).as_str() {
+        "" => false,
+        "cadvisor" => true,
+        other => return Err(Error::new(format!("--containers.compat knows cadvisor, not {other:?}"))),
+    };
     let directory = sources.discovery().directory(settings)?;
-    let mut collector = Containers::new(directory, sources.discovery().clone(), Choice::of(settings));
+    let mut collector = Containers::new(directory, sources.discovery().clone(), Choice::of(settings), zeros);
     let (mut system, mut scratch) = (System::new(Roots::of(settings)), Samples::new());
     let thread = Source::thread(Part::Containers, NAME, vec![NAME], move |job| {
         system.begin(job.deadline());

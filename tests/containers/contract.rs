@@ -14,10 +14,6 @@ fn is_identity(label: &str) -> bool {
 /// Default-on families of the contract that are left out, and why.
 const LEFT_OUT: &[(&str, &[&str])] = &[
     (
-        "cAdvisor itself has only zeros without a netlink reader",
-        &["container_cpu_load_average_10s", "container_cpu_load_d_average_10s", "container_tasks_state"],
-    ),
-    (
         "sizes of file systems and writable layers: later, off the scrape path",
         &["container_fs_inodes_free", "container_fs_inodes_total", "container_fs_limit_bytes", "container_fs_usage_bytes"],
     ),

@@ -51,9 +51,13 @@ impl Machine {
 
     /// An agent over this machine, with `docker` as its engine's address.
     pub(crate) fn agent(&self, docker: &str) -> Agent {
+        self.agent_with(docker, &[])
+    }
+
+    fn agent_with(&self, docker: &str, more: &[&str]) -> Agent {
         let roots = [("procfs", self.path("proc")), ("sysfs", self.path("sys")), ("rootfs", self.path(""))];
         let flags = roots.map(|(name, path)| format!("--path.{name}={}", path.display()));
-        Agent::start(&[&flags[0], &flags[1], &flags[2], "--docker", docker], &[])
+        Agent::start(&[&[&*flags[0], &*flags[1], &*flags[2], "--docker", docker], more].concat(), &[])
     }
 
     /// The series of the cgroup `id` on the page, without its id; times of day left out.
@@ -358,6 +362,25 @@ fn hybrid_takes_from_v2_what_v1_has_not() {
     expected.push(("pressure_io_waiting_seconds_total", 3.0));
     expect(&of_cgroup(&page, &format!("/docker/{ID}")), &expected, network("eth0", 100));
     expect(&of_cgroup(&page, "/init.scope"), &[("cpu_usage_seconds_total cpu=total", 4.0)], vec![]);
+}
+
+#[test]
+fn zeros_are_shown_to_whoever_asks_for_them() {
+    let machine = v1();
+    let page = machine.agent_with("", &["--containers.compat=cadvisor"]).scrape("/metrics/containers");
+    let found = of_cgroup(&page, &format!("/docker/{ID}"));
+    for name in
+        ["pressure_cpu_waiting_seconds_total", "memory_events_max_total", "cpu_load_average_10s", "tasks_state state=running"]
+    {
+        assert_eq!(found.get(name), Some(&0.0), "{name}");
+    }
+    // What the kernel does tell stays, and there are no bursts without a quota.
+    assert_eq!(found.get("memory_failcnt"), Some(&6.0));
+    assert_eq!(found.get("cpu_cfs_burst_periods_total"), None);
+    // All else is as without the flag.
+    for (name, value) in V1 {
+        assert_eq!(found.get(*name), Some(value), "{name}");
+    }
 }
 
 #[test]
