@@ -16,7 +16,7 @@ exec postgres -c listen_addresses=* -c fsync=off -c unix_socket_directories=/var
 
 const PASSWORD: &str = "POSTGRES_PASSWORD=hunter2-of-the-test";
 
-pub fn start<'a>(network: &Network<'a>, name: &str, options: &[&str]) -> Container<'a> {
+pub(crate) fn start<'a>(network: &Network<'a>, name: &str, options: &[&str]) -> Container<'a> {
     network.start(name, &[&["-u", "999:999", "-e", PASSWORD], options].concat(), "postgres:14", &["sh", "-c", SERVER])
 }
 

@@ -6,7 +6,7 @@ use crate::{Network, SECRET, SOON, agent, docker, is_told, is_up, keeps_secrets,
 
 const SERVER: [&str; 7] = ["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", ""];
 
-pub fn start<'a>(network: &Network<'a>, name: &str, options: &[&str]) -> Container<'a> {
+pub(crate) fn start<'a>(network: &Network<'a>, name: &str, options: &[&str]) -> Container<'a> {
     network.start(name, options, "redis:6", &SERVER)
 }
 
