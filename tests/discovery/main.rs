@@ -6,6 +6,7 @@ mod support;
 
 mod fake;
 mod labels;
+mod podman;
 mod postgres;
 mod redis;
 mod soak;
