@@ -11,13 +11,18 @@ use crate::scrape::Command;
 use crate::settings::{Error, Flag, Settings};
 use crate::telemetry::Telemetry;
 use crate::web::{self, Orders, Reload, Server};
-use crate::{MODULES, cli, config, discovery, log, service, system, telemetry};
+use crate::{MODULES, audit, cli, config, discovery, log, service, system, telemetry};
 
 /// Every flag there is, in the order of `--help`.
 pub fn flags() -> Vec<&'static Flag> {
     let general = [&config::FILE, &config::CHECK].into_iter();
-    let general =
-        general.chain(log::FLAGS).chain(web::FLAGS).chain(telemetry::FLAGS).chain(system::FLAGS).chain(discovery::flags());
+    let general = general
+        .chain(log::FLAGS)
+        .chain(web::FLAGS)
+        .chain(telemetry::FLAGS)
+        .chain(system::FLAGS)
+        .chain(discovery::flags())
+        .chain(audit::flags());
     let parts = MODULES.iter().flat_map(|module| std::iter::once(&module.enabled).chain((module.flags)()));
     general.chain(parts).collect()
 }

@@ -14,7 +14,7 @@ use crate::scrape::{Catalog, Scraper, Selection, Sources};
 use crate::settings::{Error, Flag, Settings};
 use crate::telemetry::{self, Telemetry};
 use crate::web::{self, Gate, Reload, Server, Verdict};
-use crate::{MODULES, log};
+use crate::{MODULES, audit, log};
 
 /// How long new settings may take to find what the old ones had found: an engine's answer, and servers that are reached.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -36,6 +36,7 @@ impl Generation {
         for module in MODULES.iter().filter(|module| settings.switch(&module.enabled)) {
             (module.start)(settings, sources)?;
         }
+        audit::start(settings, sources)?;
         let catalog = Catalog::of(&MODULES, settings);
         let gate = Gate::new(settings, catalog, generation.scraper.clone(), telemetry.clone(), reload.clone())?;
         Ok((generation, gate))

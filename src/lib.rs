@@ -16,6 +16,7 @@
 //! | [`system`] | kernel bytes: where /proc, /sys and / are, how their files are read; knows no metrics |
 //! | [`scrape`] | what a collector and a source are; one scrape: selection, deadline, isolation, outcome metrics |
 //! | [`host`], [`containers`], [`postgres`], [`redis`] | the four parts, each known to the rest by its [`scrape::Module`] alone |
+//! | [`audit`] | what brings hosts down: findings over what a scrape told |
 //! | [`discovery`] | the container engine: its containers, and the databases in them |
 //! | [`settings`], [`cli`], [`config`] | one table of flags becomes one `Settings` value |
 //! | [`tls`] | TLS to the servers that are asked |
@@ -24,7 +25,7 @@
 //! | [`service`] | what systemd is told: ready, alive, stopping |
 //! | [`agent`] | puts it all together |
 //!
-//! Imports point one way: `agent` and `web` to `scrape`, `scrape` to `exposition` and `system`; the parts to those three and to `settings`,
+//! Imports point one way: the audit imports `scrape`, `discovery` and Redis' list of checks; `agent` and `web` to `scrape`, `scrape` to `exposition` and `system`; the parts to those three and to `settings`,
 //! never to each other (`tests/architecture.rs` sees to it).
 //!
 //! # Who does the work
@@ -34,6 +35,7 @@
 //! its deadline with all that is done.
 
 pub mod agent;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod containers;

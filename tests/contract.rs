@@ -107,7 +107,16 @@ fn the_page_keeps_the_contract() {
 
 /// Families that the contract does not list: our own, the process', and those named by their input.
 fn ours(family: &str) -> bool {
-    let prefixes = ["stack_exporter_", "process_", "promhttp_", "node_memory_", "node_netstat_", "node_vmstat_", "pg_settings_"];
+    let prefixes = [
+        "stack_exporter_",
+        "stack_audit_",
+        "process_",
+        "promhttp_",
+        "node_memory_",
+        "node_netstat_",
+        "node_vmstat_",
+        "pg_settings_",
+    ];
     prefixes.iter().any(|prefix| family.starts_with(prefix)) || is_beyond(family)
 }
 

@@ -115,6 +115,17 @@ impl Discovery {
         self.told.all()
     }
 
+    /// All containers that the engines tell of.
+    pub fn containers(&self) -> Vec<Arc<Container>> {
+        self.directory.get().and_then(Option::as_ref).map_or_else(Vec::new, Directory::all)
+    }
+
+    /// The container on this machine in which the server called `target` was found, where no label calls it otherwise.
+    pub fn held(&self, target: &str) -> Option<Arc<Container>> {
+        let containers = self.containers();
+        containers.into_iter().find(|container| !container.remote && name::plain(None, container) == target)
+    }
+
     /// How the engines do that are asked.
     pub fn engines(&self) -> Vec<Engine> {
         self.directory.get().and_then(Option::as_ref).map_or_else(Vec::new, Directory::engines)

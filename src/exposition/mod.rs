@@ -11,6 +11,7 @@
 //! This module knows no collector.
 
 mod family;
+mod figures;
 mod labels;
 mod number;
 mod page;
@@ -18,6 +19,7 @@ mod parse;
 mod samples;
 
 pub use family::{Family, Kind};
+pub use figures::Figure;
 pub use labels::Labels;
 pub use number::{Value, from_i64, from_u64, from_usize};
 pub use page::{Cursor, Page};

@@ -218,7 +218,7 @@ fn closing_quote(text: &str) -> Option<usize> {
 }
 
 /// `\\`, `\n` and in label values `\"`; anything else behind a backslash is an error in a label value and stays in HELP.
-fn unescaped(text: &str, is_label: bool) -> Result<Cow<'_, str>, &'static str> {
+pub(super) fn unescaped(text: &str, is_label: bool) -> Result<Cow<'_, str>, &'static str> {
     if !text.contains('\\') {
         return Ok(Cow::Borrowed(text));
     }

@@ -48,12 +48,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::scrape::{Command, Module, Part, Sources};
+use crate::scrape::{Advice, Command, Module, Part, Sources};
 use crate::settings::{Error, Flag, Settings};
 use crate::system::Roots;
 use options::Options;
 use target::Target;
 use worker::Manner;
+
+/// What `redis_audit_finding` checks: the severity, and what to say where something is found.
+pub fn checks() -> impl Iterator<Item = (&'static str, &'static Advice)> {
+    beyond::checks()
+}
 
 /// The part's one collector: what a scrape asks of a server is one round trip, so there is nothing to choose from.
 const COLLECTOR: &str = "redis";

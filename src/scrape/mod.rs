@@ -8,6 +8,7 @@
 //! within its own deadline: two scrapes with different `collect[]` lists would otherwise lose series to one another.
 
 mod advice;
+mod auditor;
 mod collector;
 mod module;
 mod outcome;
@@ -18,6 +19,7 @@ mod selection;
 mod source;
 
 pub use crate::discovery::{Met, Product};
+pub use auditor::{Auditor, Finding, Seen};
 pub use collector::{Collector, Entry, New, Part};
 pub use module::{Catalog, Command, Module};
 pub use outcome::Outcome;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::advice::advice;
 use super::outcome::shortened;
-use super::{Outcome, Part, Scraper};
+use super::{Finding, Outcome, Part, Scraper};
 use crate::discovery::{Engine, Met, Nameless};
 use crate::exposition::Page;
 use crate::system::Fault;
@@ -159,8 +159,6 @@ pub struct Watched {
     pub address: String,
     /// Who named a target: `settings`, another server (`topology`), or discovery, in its words.
     pub how: &'static str,
-    /// What its checks found, with their severity.
-    pub advice: Vec<(&'static str, &'static Advice)>,
     /// Its collectors, `None` before their first scrape.
     pub collectors: Vec<(&'static str, Option<Last>)>,
 }
@@ -189,6 +187,8 @@ pub struct Report {
     pub nameless: Nameless,
     /// What the parts warn of.
     pub warnings: Vec<Warned>,
+    /// What the audit found.
+    pub audited: Vec<Finding>,
     /// The last page.
     pub page: Option<LastPage>,
 }
@@ -208,7 +208,6 @@ impl Scraper {
                     name: source.name.clone(),
                     address: source.address.clone(),
                     how: found.map_or(source.named_by, |met| met.how),
-                    advice: source.advised.get(),
                     collectors: source.kept.read(&source.collectors),
                 }
             })
@@ -216,7 +215,7 @@ impl Scraper {
         watched.sort_by(|a, b| (a.part, &a.name).cmp(&(b.part, &b.name)));
         let page = *self.page.lock().unwrap_or_else(PoisonError::into_inner);
         let (engines, nameless) = (discovery.engines(), discovery.nameless());
-        Report { sources: watched, met, engines, nameless, warnings: sources.warnings(), page }
+        Report { sources: watched, met, engines, nameless, warnings: sources.warnings(), audited: sources.findings(), page }
     }
 }
 

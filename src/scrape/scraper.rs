@@ -1,11 +1,12 @@
 //! The scraper: asks all sources at once and puts the page together.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, WeakShared, join_all};
 
+use super::auditor::{Auditor, Finding, Seen};
 use super::outcome::{self, Journal};
 use super::report::{LastPage, Warned};
 use super::{Part, Route, Selection, Source};
@@ -18,6 +19,7 @@ pub struct Sources {
     list: Arc<Mutex<Vec<Arc<Source>>>>,
     warnings: Arc<Mutex<Vec<Warned>>>,
     routes: Arc<Mutex<Routes>>,
+    auditor: Arc<OnceLock<Arc<dyn Auditor>>>,
     discovery: Discovery,
 }
 
@@ -61,6 +63,16 @@ impl Sources {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.routes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Has what scrapes tell judged by `auditor`. The first one stays.
+    pub fn audit_with(&self, auditor: Arc<dyn Auditor>) {
+        let _ = self.auditor.set(auditor);
+    }
+
+    /// What the auditor found last.
+    pub fn findings(&self) -> Vec<Finding> {
+        self.auditor.get().map_or_else(Vec::new, |auditor| auditor.findings())
     }
 
     /// What is found by itself, by whom, and what is missing.
@@ -188,13 +200,18 @@ impl Scraper {
         let mut all = Vec::with_capacity(answers.len() + 1);
         {
             let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-            for (source, (samples, outcomes)) in sources.iter().zip(answers) {
-                outcome::emit(source.part, &source.labels, &outcomes, &mut own);
-                journal.note(source, &outcomes);
-                source.kept.note(source.part, &source.collectors, &outcomes);
-                all.push(samples);
+            for (source, (_, outcomes)) in sources.iter().zip(&answers) {
+                outcome::emit(source.part, &source.labels, outcomes, &mut own);
+                journal.note(source, outcomes);
+                source.kept.note(source.part, &source.collectors, outcomes);
             }
         }
+        if let Some(auditor) = self.sources.auditor.get() {
+            let asked = sources.iter().zip(&answers).filter(|(source, _)| selection.has(source.part));
+            let seen: Vec<_> = asked.map(|(source, (samples, outcomes))| Seen { source, samples, outcomes }).collect();
+            auditor.audit(&seen, &selection, &self.sources, &mut own);
+        }
+        all.extend(answers.into_iter().map(|(samples, _)| samples));
         self.sources.emit_warnings(&selection, &mut own);
         let shown = |name: &str| Part::ALL.into_iter().any(|part| part.name() == name && selection.has(part));
         self.sources.discovery.emit(shown, &mut own);

@@ -69,6 +69,11 @@ impl Selection {
         Ok(Selection { parts: parts.to_vec(), filter })
     }
 
+    /// Whether all collectors of its parts are asked for.
+    pub fn is_whole(&self) -> bool {
+        self.filter == Filter::All
+    }
+
     /// Whether anything of `part` may be asked for.
     pub fn has(&self, part: Part) -> bool {
         self.parts.contains(&part)

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::report::{Advised, Kept};
-use super::{Outcome, Part, Selection};
+use super::{Advice, Outcome, Part, Selection};
 use crate::exposition::{Labels, Samples};
 use crate::system::Fault;
 
@@ -182,6 +182,21 @@ impl Source {
     /// Shows what the worker's checks find.
     pub fn with_advice(self, advised: Advised) -> Self {
         Source { advised, ..self }
+    }
+
+    /// What the worker's checks found last, with their severity.
+    pub fn advice(&self) -> Vec<(&'static str, &'static Advice)> {
+        self.advised.get()
+    }
+
+    /// Whether a target is asked on this machine: by a socket, or an address that leads nowhere else.
+    pub fn is_here(&self) -> bool {
+        let (_, place) = self.address.split_once("://").unwrap_or(("", &self.address));
+        let host = place.strip_prefix('[').map_or_else(|| place.split(':').next(), |rest| rest.split(']').next());
+        let host = host.unwrap_or_default();
+        host.starts_with('/')
+            || host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
     /// Says where a target is asked, without a secret, and who named it.

@@ -6,7 +6,7 @@ use super::host::Host;
 use super::remedies;
 use super::server::identity;
 use crate::exposition::{Family, Samples};
-use crate::scrape::Advised;
+use crate::scrape::{Advice, Advised};
 
 static FINDING: Family = Family::gauge("redis_audit_finding", "1 if the check of this name found something, 0 if all is well.");
 
@@ -75,6 +75,11 @@ const CHECKS: [(&str, &str, Check); 18] = [
         Some((numbers.next()??, numbers.next()??) < *oldest)
     }),
 ];
+
+/// All checks: severity and words.
+pub(super) fn checks() -> impl Iterator<Item = (&'static str, &'static Advice)> {
+    CHECKS.iter().filter_map(|(check, severity, _)| Some((*severity, remedies::of(check)?)))
+}
 
 impl<'a> Facts<'a> {
     fn field(&self, name: &str) -> Option<f64> {

@@ -26,7 +26,7 @@ use super::ask::Ask;
 use super::config::Config;
 use super::info::Info;
 use crate::exposition::{Family, Samples};
-use crate::scrape::Advised;
+use crate::scrape::{Advice, Advised};
 use crate::system::{Patience, Roots};
 use cluster::Slot;
 use denials::Denials;
@@ -44,6 +44,11 @@ static SNAPSHOT: Family =
 
 /// How long a scrape waits for the disk with the snapshot.
 const PATIENCE: Duration = Duration::from_millis(20);
+
+/// All checks: severity and words.
+pub(super) fn checks() -> impl Iterator<Item = (&'static str, &'static Advice)> {
+    audit::checks()
+}
 
 /// After this time the host is looked at again.
 const REFRESH: Duration = Duration::from_secs(300);

@@ -1,7 +1,7 @@
 //! What the operator should look at, in one list: figures that are not what they seem, what failed, what cannot be reached.
 
 use super::{is_target, is_up};
-use crate::scrape::{Part, Product, Report, State};
+use crate::scrape::{Finding as Found, Part, Product, Report, State};
 
 /// The most findings that are listed; the rest is counted.
 const MOST: usize = 200;
@@ -18,6 +18,8 @@ pub(super) struct Finding {
     pub(super) what: String,
     /// What to do about it.
     pub(super) remedy: String,
+    /// What the audit says beside: the check's name, its figure, and where the facts come from.
+    pub(super) audit: Option<(&'static str, String, &'static str)>,
 }
 
 /// All findings, the worst first.
@@ -26,10 +28,18 @@ pub(super) fn of(report: &Report) -> Vec<Finding> {
     engines(report, &mut findings);
     met(report, &mut findings);
     sources(report, &mut findings);
+    findings.extend(report.audited.iter().map(audited));
     for warning in &report.warnings {
         let what = "figures are not what they seem".to_owned();
         let subject = warning.missing.to_owned();
-        findings.push(Finding { severity: "warning", part: warning.part.name(), subject, what, remedy: warning.advice.clone() });
+        findings.push(Finding {
+            severity: "warning",
+            part: warning.part.name(),
+            subject,
+            what,
+            remedy: warning.advice.clone(),
+            audit: None,
+        });
     }
     findings.sort_by_key(|finding| ["critical", "warning"].iter().position(|word| *word == finding.severity).unwrap_or(2));
     let more = findings.len().saturating_sub(MOST);
@@ -37,9 +47,22 @@ pub(super) fn of(report: &Report) -> Vec<Finding> {
     if more > 0 {
         let what = format!("{more} more findings are left out here");
         let remedy = "mend those above first".to_owned();
-        findings.push(Finding { severity: "info", part: "agent", subject: "findings".to_owned(), what, remedy });
+        findings.push(Finding { severity: "info", part: "agent", subject: "findings".to_owned(), what, remedy, audit: None });
     }
     findings
+}
+
+/// What the audit found.
+fn audited(found: &Found) -> Finding {
+    let figure = if found.figure.is_empty() { String::new() } else { format!(": {}", found.figure) };
+    Finding {
+        severity: found.severity,
+        part: found.part.name(),
+        subject: found.subject.clone(),
+        what: format!("{}: {}{figure}", found.advice.check, found.advice.what),
+        remedy: found.advice.remedy.to_owned(),
+        audit: Some((found.advice.check, found.figure.clone(), found.source)),
+    }
 }
 
 /// Engines that do not answer, and containers without a name.
@@ -59,6 +82,7 @@ fn engines(report: &Report, findings: &mut Vec<Finding>) {
                 _ => "mount its socket read-only and let the agent's group read it, or leave it out of --containers.engines",
             }
             .to_owned(),
+            audit: None,
         });
     }
     if report.nameless.count > 0 {
@@ -68,6 +92,7 @@ fn engines(report: &Report, findings: &mut Vec<Finding>) {
             subject: format!("{} containers", report.nameless.count),
             what: format!("have no name: {}", why_nameless(report)),
             remedy: "let the agent ask the engine that runs them: --docker, --containers.engines".to_owned(),
+            audit: None,
         });
     }
 }
@@ -94,11 +119,12 @@ fn met(report: &Report, findings: &mut Vec<Finding>) {
             subject: met.name.clone(),
             what: format!("was found and cannot be reached: {missing}"),
             remedy: advice.replace("<part>", met.part),
+            audit: None,
         });
     }
 }
 
-/// Targets that are down, what their checks found, collectors that failed.
+/// Targets that are down, collectors that failed.
 fn sources(report: &Report, findings: &mut Vec<Finding>) {
     for source in &report.sources {
         let part = source.part.name();
@@ -106,15 +132,6 @@ fn sources(report: &Report, findings: &mut Vec<Finding>) {
         let told = report.met.iter().any(|met| met.missing.is_some() && met.part == part && met.name == source.name);
         if down && told {
             continue;
-        }
-        if !down {
-            findings.extend(source.advice.iter().map(|(severity, advice)| Finding {
-                severity,
-                part,
-                subject: source.name.clone(),
-                what: format!("{}: {}", advice.check, advice.what),
-                remedy: advice.remedy.to_owned(),
-            }));
         }
         for (collector, last) in &source.collectors {
             let Some(last) = last.as_ref().filter(|last| last.state == State::Failed) else { continue };
@@ -125,7 +142,7 @@ fn sources(report: &Report, findings: &mut Vec<Finding>) {
                 (false, _) => (*collector).to_owned(),
             };
             let (severity, remedy) = (if down { "critical" } else { "warning" }, trouble.advice.to_owned());
-            findings.push(Finding { severity, part, subject, what: trouble.text.clone(), remedy });
+            findings.push(Finding { severity, part, subject, what: trouble.text.clone(), remedy, audit: None });
         }
     }
 }

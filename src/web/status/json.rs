@@ -35,6 +35,9 @@ pub(super) fn write(status: &Status<'_>) -> String {
             ("subject", finding.subject.as_str().into()),
             ("what", finding.what.as_str().into()),
             ("remedy", finding.remedy.as_str().into()),
+            ("check", finding.audit.as_ref().map(|(check, ..)| *check).into()),
+            ("figure", finding.audit.as_ref().map(|(_, figure, _)| figure.as_str()).into()),
+            ("source", finding.audit.as_ref().map(|(.., source)| *source).into()),
         ])
     });
     let last_page = report.page.map(|page| {

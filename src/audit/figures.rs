@@ -1,0 +1,51 @@
+//! Plain facts: figures of a page by their names there.
+
+use crate::exposition::Samples;
+
+/// The figures that checks look at, by the names that they have on the page.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Figures(Vec<(&'static str, f64)>);
+
+/// A figure that is wanted: what it is called here, its family, and what its labels must hold.
+pub(super) type Wanted = (&'static str, &'static str, &'static str);
+
+impl Figures {
+    /// Takes what is `wanted` (sorted by family) out of `samples`; where a figure has several samples, their sum.
+    pub(super) fn take(&mut self, wanted: &[Wanted], samples: &Samples) {
+        for (family, figures) in samples.families() {
+            let first = wanted.partition_point(|(_, name, _)| *name < family);
+            let fitting = wanted.get(first..).unwrap_or_default().iter().take_while(|(_, name, _)| *name == family);
+            let mut fitting = fitting.peekable();
+            if fitting.peek().is_none() {
+                continue;
+            }
+            for figure in figures {
+                for (name, ..) in fitting.clone().filter(|(.., having)| figure.labels.contains(having)) {
+                    self.add(name, figure.value);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, name: &'static str, value: f64) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// A figure, if the page has it.
+    pub(super) fn get(&self, name: &str) -> Option<f64> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    /// Whether the page has none of them.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(figures: &[(&'static str, f64)]) -> Self {
+        Figures(figures.to_vec())
+    }
+}
