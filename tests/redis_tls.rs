@@ -1,5 +1,5 @@
 //! TLS to Redis, the reason of a failure, and the rights of a user who may do no more than we ask.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod support;
 

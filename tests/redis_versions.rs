@@ -1,7 +1,7 @@
 //! The Redis part on real servers of every make and version at hand: alone, in pairs, in a cluster, under Sentinels.
 //!
 //! Debian's Redis is always there; tests/redis-versions fetches others and names them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod support;
 

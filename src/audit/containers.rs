@@ -205,3 +205,19 @@ pub(super) fn kills(samples: &Samples) -> HashMap<String, f64> {
     let figures = families.flat_map(|(_, figures)| figures);
     figures.filter_map(|figure| Some((figure.label("name")?.into_owned(), figure.value))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_privileged_container_is_told_while_it_runs() {
+        let check = CHECKS.iter().find(|check| check.advice.check == "privileged").unwrap();
+        let finds = |privileged, state| {
+            let container = Arc::new(Container { privileged, state: Some(state), ..Container::default() });
+            (check.finds)(&Subject { container, ..Subject::default() }, 0.0)
+        };
+        assert_eq!(finds(true, State::Running), Some(Figure::Plain));
+        assert_eq!([finds(true, State::Exited), finds(false, State::Running)], [None, None]);
+    }
+}

@@ -43,9 +43,17 @@ impl Figures {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
 
-    #[cfg(test)]
-    pub(super) fn of(figures: &[(&'static str, f64)]) -> Self {
-        Figures(figures.to_vec())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wanted_is_sorted_by_family() {
+        let tables: [&[Wanted]; 2] = [&super::super::host::WANTED, &super::super::postgres::WANTED];
+        for table in tables {
+            assert!(table.is_sorted_by_key(|(_, family, _)| *family), "{table:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! How large the log files of containers are: looked at between scrapes, since a file system may hang.
 
 use std::collections::HashMap;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,14 +36,22 @@ impl Logs {
     }
 }
 
+/// Has the files looked at. The thread that does so may hang with their file system: then the sizes stay as they were.
 async fn follow(logs: Logs, directory: Directory, roots: Roots) {
     let mut changes = directory.changes();
-    loop {
-        let (directory, roots) = (directory.clone(), roots.clone());
-        // A file system that hangs holds this one look, and the sizes stay as they were.
-        if let Ok(sizes) = tokio::task::spawn_blocking(move || sizes(&directory, &roots)).await {
+    let (orders, ordered) = sync_channel(1);
+    let look = move || {
+        while ordered.recv().is_ok() {
+            let sizes = sizes(&directory, &roots);
             *logs.0.lock().unwrap_or_else(PoisonError::into_inner) = sizes;
         }
+    };
+    if let Err(error) = std::thread::Builder::new().name("logs".to_owned()).stack_size(256 * 1024).spawn(look) {
+        return tracing::warn!(%error, "no thread to look at the sizes of log files: the audit does without");
+    }
+    loop {
+        // Full while an earlier look is still under way.
+        let _ = orders.try_send(());
         sleep(SOON).await;
         let _ = timeout(EVERY, changes.changed()).await;
     }

@@ -5,8 +5,8 @@ use super::figures::{Figures, Wanted};
 
 /// What is looked at, sorted by family.
 pub(super) const WANTED: [Wanted; 25] = [
-    ("archive_failed", "pg_archiver_last_failed_timestamp_seconds", ""),
     ("archived", "pg_archiver_last_archived_timestamp_seconds", ""),
+    ("archive_failed", "pg_archiver_last_failed_timestamp_seconds", ""),
     ("checkpoints_requested", "pg_checkpoints_total", "reason=\"requested\""),
     ("checkpoints_timed", "pg_checkpoints_total", "reason=\"timed\""),
     ("slots", "pg_replication_slot_retained_bytes", ""),

@@ -1,5 +1,5 @@
 //! Databases in containers: real ones of a real Docker daemon, found, reached or not, renamed, restarted, removed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 #[path = "../support/mod.rs"]
 mod support;

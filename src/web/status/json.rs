@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::findings::Finding;
 use super::{Count, MOST, Status, is_up};
 use crate::scrape::{Last, Part, Watched};
 
@@ -28,18 +29,6 @@ pub(super) fn write(status: &Status<'_>) -> String {
         ("nameless_total", report.nameless.count.into()),
         ("nameless_reason", (report.nameless.count > 0).then(|| super::findings::why_nameless(report)).into()),
     ]);
-    let findings = status.findings.iter().map(|finding| {
-        object([
-            ("severity", finding.severity.into()),
-            ("part", finding.part.into()),
-            ("subject", finding.subject.as_str().into()),
-            ("what", finding.what.as_str().into()),
-            ("remedy", finding.remedy.as_str().into()),
-            ("check", finding.audit.as_ref().map(|(check, ..)| *check).into()),
-            ("figure", finding.audit.as_ref().map(|(_, figure, _)| figure.as_str()).into()),
-            ("source", finding.audit.as_ref().map(|(.., source)| *source).into()),
-        ])
-    });
     let last_page = report.page.map(|page| {
         object([
             ("age_seconds", page.at.elapsed().as_secs_f64().into()),
@@ -65,11 +54,25 @@ pub(super) fn write(status: &Status<'_>) -> String {
         ("collectors_total", total.into()),
         ("targets", list(status.targets().map(|source| target(status, source)).chain(unwatched(status)))),
         ("containers", containers),
-        ("findings", list(findings)),
+        ("findings", list(status.findings.iter().map(finding))),
         ("last_scrape", last_page.into()),
         ("cost", cost),
     ]);
     format!("{whole}\n")
+}
+
+fn finding(finding: &Finding) -> Value {
+    let audit = finding.audit.as_ref();
+    object([
+        ("severity", finding.severity.into()),
+        ("part", finding.part.into()),
+        ("subject", finding.subject.as_str().into()),
+        ("what", finding.what.as_str().into()),
+        ("remedy", finding.remedy.as_str().into()),
+        ("check", audit.map(|(check, ..)| *check).into()),
+        ("figure", audit.map(|(_, figure, _)| figure.as_str()).into()),
+        ("source", audit.map(|(.., source)| *source).into()),
+    ])
 }
 
 fn part(status: &Status<'_>, part: Part) -> Value {
