@@ -242,9 +242,10 @@ fn flags() -> Vec<String> {
     flags.filter(|flag| !flag.starts_with("--web.listen-address")).collect()
 }
 
-/// What a page says, but for what is the process' own or another's in the same moment.
+/// What a page says, but for what is the process' own or another's in the same moment, and the way on which each reaches the engine.
 fn series(page: &Exposition, prefix: &str, id: &str) -> BTreeSet<String> {
     let wanted = page.series.iter().filter(|series| series.name.starts_with(prefix));
+    let wanted = wanted.filter(|series| series.name != "container_engine_up");
     let wanted = wanted.filter(|series| series.labels.get("id").is_none_or(|path| path.contains(id)));
     wanted.map(|series| format!("{} {:?}", series.name, series.labels)).collect()
 }

@@ -67,17 +67,17 @@ fn no_secret_and_no_markup_reach_a_page() {
         "config.yml",
         &format!(
             "postgres:\n  targets:\n\
-             \x20   - {{name: {name}, address: \"postgresql://u:{MARKER}postgres-url@127.0.0.1:{postgres}/d\"}}\n\
-             \x20   - {{name: p2, address: \"host=127.0.0.1 port={postgres} user=u\", password: {MARKER}postgres-field}}\n\
-             \x20   - {{name: p3, address: \"host=127.0.0.1 port={postgres} user=u\", password_file: {postgres_file}}}\n\
+             \x20   - {{name: {name}, address: \"postgresql://u:{MARKER}postgres-url@127.0.0.1:{postgres}/d?sslmode=disable\"}}\n\
+             \x20   - {{name: p2, address: \"host=127.0.0.1 port={postgres} user=u sslmode=disable\", password: {MARKER}postgres-field}}\n\
+             \x20   - {{name: p3, address: \"host=127.0.0.1 port={postgres} user=u sslmode=disable\", password_file: {postgres_file}}}\n\
              redis:\n  targets:\n\
              \x20   - {{name: {name}, address: \"redis://u:{MARKER}redis-url@127.0.0.1:{port}\"}}\n\
              \x20   - {{name: r2, address: \"redis://127.0.0.1:{port}\", password: {MARKER}redis-field}}\n\
              \x20   - {{name: r3, address: \"redis://127.0.0.1:{port}\", password_file: {redis_file}}}\n"
         ),
     );
-    let dsn = format!("postgresql://u:{MARKER}dsn@127.0.0.1:{postgres}/d?application_name=x");
-    let uri = format!("127.0.0.1:{postgres}/d");
+    let dsn = format!("postgresql://u:{MARKER}dsn@127.0.0.1:{postgres}/d?application_name=x&sslmode=disable");
+    let uri = format!("127.0.0.1:{postgres}/d?sslmode=disable");
     let address = redis.addr();
     let environments: [&[(&str, &str)]; 2] = [
         &[("DATA_SOURCE_NAME", &dsn), ("REDIS_ADDR", &address), ("REDIS_PASSWORD", "hunter2-of-redis-variable")],

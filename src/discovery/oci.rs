@@ -71,8 +71,7 @@ fn cgroup(path: &str) -> String {
             let scope = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}-{name}.scope") };
             format!("{slices}/{scope}")
         }
-        _ if path.starts_with('/') => path.trim_end_matches('/').to_owned(),
-        _ => format!("/{}", path.trim_end_matches('/')),
+        _ => format!("/{}", path.trim_matches('/')),
     }
 }
 
@@ -86,6 +85,7 @@ mod tests {
         for (path, expected) in [
             ("/default/redis1", "/default/redis1"),
             ("default/redis1/", "/default/redis1"),
+            ("/", "/"),
             ("system.slice:nerdctl:x", "/system.slice/nerdctl-x.scope"),
             (":ctr:x", "/system.slice/ctr-x.scope"),
             ("a-b-c.slice:cri:x", "/a.slice/a-b.slice/a-b-c.slice/cri-x.scope"),
