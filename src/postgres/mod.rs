@@ -14,6 +14,8 @@ mod contained;
 mod databases;
 mod dsn;
 mod find;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod grants;
 mod largest;
 mod modules;
@@ -45,6 +47,9 @@ use crate::discovery::Found;
 use crate::scrape::{Module, Part, Sources};
 use crate::settings::{Error, Flag, Settings};
 use crate::system::Roots;
+
+#[cfg(fuzzing)]
+pub use fuzzing::read_as_libpq;
 
 /// This part's line in the table of parts.
 pub static MODULE: Module = Module {

@@ -45,7 +45,7 @@ pub(super) fn password(path: &Path, host: &Host, database: &str, user: &str) -> 
 }
 
 /// The password of the first line that fits `wanted`: host, port, database, user.
-fn find(text: &str, wanted: [&str; 4]) -> Option<Secret> {
+pub(super) fn find(text: &str, wanted: [&str; 4]) -> Option<Secret> {
     text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
         let mut rest = line;
         for wanted in wanted {

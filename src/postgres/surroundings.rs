@@ -114,7 +114,7 @@ fn add(pairs: &mut Pairs, more: Pairs) {
 }
 
 /// The parameters in the first section called `name`, of which the first of each key counts.
-fn section(text: &str, name: &str) -> Result<Option<Pairs>, String> {
+pub(super) fn section(text: &str, name: &str) -> Result<Option<Pairs>, String> {
     let mut pairs: Option<Pairs> = None;
     for (at, line) in text.lines().map(str::trim).enumerate() {
         let wrong = |what: &str| format!("line {}: {what}", at + 1);
@@ -138,14 +138,6 @@ fn section(text: &str, name: &str) -> Result<Option<Pairs>, String> {
         add(pairs, vec![(key.to_owned(), value.to_owned())]);
     }
     Ok(pairs)
-}
-
-/// Reads any text as a service file, for `fuzz/`.
-#[cfg(fuzzing)]
-pub(super) fn read(text: &str, name: &str) {
-    if let Err(error) = section(text, name) {
-        assert!(!error.contains('\n'), "{error}");
-    }
 }
 
 #[cfg(test)]

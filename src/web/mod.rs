@@ -9,6 +9,8 @@ mod body;
 mod config;
 mod connection;
 mod crowd;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod gate;
 mod health;
 mod listen;
@@ -23,6 +25,9 @@ mod status;
 use std::time::Duration;
 
 use crate::settings::Flag;
+
+#[cfg(fuzzing)]
+pub use fuzzing::read_query;
 
 pub use config::{check as check_config, subject_alternative_names};
 pub use gate::Gate;
