@@ -40,12 +40,14 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 impl Samples {
-    /// The families that were written, in their order, and the samples of each. A family may come more than once.
+    /// The families that were written, in their order, and the samples of each, which are read when they are asked for. A family may come
+    /// more than once.
     pub fn families(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = Figure<'_>>)> {
         self.spans.iter().map(|span| {
             let name = self.name(span);
-            let lines = self.text.get(span.lines.clone()).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
-            (name, lines.lines().filter_map(move |line| figure(name, line)))
+            let lines =
+                std::iter::once_with(|| self.text.get(span.lines.clone()).and_then(|text| std::str::from_utf8(text).ok()));
+            (name, lines.flatten().flat_map(str::lines).filter_map(move |line| figure(name, line)))
         })
     }
 

@@ -68,6 +68,8 @@ impl Redis {
     pub fn restart(&mut self) {
         self.child = spawn(&self.program, self.port, self.dir.path(), &self.args);
         self.wait();
+        // It listens before it has read its data.
+        wait_for("redis-server to load", Duration::from_secs(20), || !self.send(&["INFO", "persistence"]).contains("loading:1"));
     }
 
     fn wait(&self) {
