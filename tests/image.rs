@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -188,13 +188,21 @@ struct Composed {
 }
 
 impl Composed {
-    fn up() -> Composed {
+    /// As compose.yml has it, which is as root, or as another user, who gets the engine's socket where he may reach it.
+    fn up(user: Option<&str>) -> Composed {
         image();
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
         let composed = Composed { project: format!("test{port}"), folder, port };
-        let socket = daemon().replace("unix://", "unix:///host");
+        let socket = daemon().replacen("unix://", "", 1);
+        let (engine, more) = match user {
+            None => (format!("/host{socket}"), String::new()),
+            Some(user) => {
+                ("/run/engine.sock".to_owned(), format!("    user: '{user}'\n    volumes: ['{socket}:/run/engine.sock']\n"))
+            }
+        };
         let other = format!(
-            "services:\n  agent:\n    command: [{}, --web.listen-address=127.0.0.1:{port}]\n    environment: {{DOCKER_HOST: '{socket}'}}\n\
+            "services:\n  agent:\n    command: [{}, --web.listen-address=127.0.0.1:{port}]\n\
+             \x20   environment: {{DOCKER_HOST: 'unix://{engine}'}}\n{more}\
              secrets:\n  monitoring_password: {{file: '{}'}}\n",
             flags().join(", "),
             composed.folder.path().join("password").display()
@@ -252,13 +260,21 @@ fn series(page: &Exposition, prefix: &str, id: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_restricted_container_sees_what_root_sees_on_the_host() {
+    let socket = fs::metadata(daemon().replacen("unix://", "", 1)).unwrap();
+    let ordinary = format!("65534:{}", socket.gid());
+    for user in [None, Some(ordinary.as_str())] {
+        sees_what_root_sees_on_the_host(user);
+    }
+}
+
+fn sees_what_root_sees_on_the_host(user: Option<&str>) {
     // As another user, whose processes root without capabilities may not look into.
     let sleep = ["run", "-d", "--network=none", "--name=sleeper", "--user=70:70", "busybox:test", "sleep", "600"];
     let busybox = Container(docker(&sleep));
     let id = format!("/docker/{}", busybox.0);
     let pid = docker(&["inspect", "--format", "{{.State.Pid}}", &busybox.0]);
     run(Command::new("nsenter").args(["-t", &pid, "-n", "ip", "link", "add", "eth7", "type", "veth", "peer", "name", "eth8"]));
-    let composed = Composed::up();
+    let composed = Composed::up(user);
     let socket = daemon();
     let host = Agent::start(&[], &[("DOCKER_HOST", &socket)]);
     let named = |page: &Exposition| page.series.iter().any(|series| series.has(&[("id", &id), ("name", "sleeper")]));
@@ -269,21 +285,21 @@ fn the_restricted_container_sees_what_root_sees_on_the_host() {
     for (prefix, least) in [("node_", 300), ("machine_", 1), ("container_", 20)] {
         let (inside, outside) = (series(&inside, prefix, &busybox.0), series(&outside, prefix, &busybox.0));
         assert!(outside.len() >= least, "{prefix}: {}", outside.len());
-        similar_asserts::assert_eq!(outside, inside, "{}", prefix);
+        similar_asserts::assert_eq!(outside, inside, "{} as {:?}", prefix, user);
     }
     assert!(inside.all("container_network_receive_bytes_total").any(|series| series.has(&[("id", &id), ("interface", "eth7")])));
     let same = ["node_boot_time_seconds", "node_memory_MemTotal_bytes", "node_os_version", "node_filesystem_size_bytes"];
     for name in same {
         for expected in outside.all(name) {
             let labels: Vec<_> = expected.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            assert_eq!(inside.value(name, &labels), Some(expected.value), "{name} {labels:?}");
+            assert_eq!(inside.value(name, &labels), Some(expected.value), "{name} {labels:?} as {user:?}");
         }
     }
 }
 
 #[test]
 fn the_container_has_no_more_than_compose_allows() {
-    let composed = Composed::up();
+    let composed = Composed::up(None);
     // What HEALTHCHECK runs, which knows compose's flags from process 1.
     assert_eq!(docker(&["exec", &composed.container(), "/stack-exporter", "healthcheck"]), "healthy");
     let pid = docker(&["inspect", "--format", "{{.State.Pid}}", &composed.container()]);

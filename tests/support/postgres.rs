@@ -132,6 +132,11 @@ impl Postgres {
         });
     }
 
+    /// Gives the pages of a server that is stopped checksums, which it checks from then on.
+    pub fn enable_checksums(&self) {
+        succeed(self.command("pg_checksums").args(["--enable", "--no-sync", "-D"]).arg(self.data()));
+    }
+
     /// What the server logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
