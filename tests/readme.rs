@@ -1,4 +1,4 @@
-//! What the README says is so: the first command's page, the list of flags.
+//! What the README says is so: the first command's page, the lists of flags and of the audit's checks.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -70,8 +70,19 @@ fn the_first_command_shows_all_four_parts() {
     assert!(page.all("node_cpu_seconds_total").count() >= 8, "{log}");
 }
 
-const BEGIN: &str = "<!-- flags: UPDATE_README=1 cargo test --test readme writes this table -->\n";
-const END: &str = "<!-- end of flags -->\n";
+/// Holds the README's table called `name` to what it should be, or writes it.
+fn table_is(name: &str, table: &str) {
+    let begin = format!("<!-- {name}: UPDATE_README=1 cargo test --test readme writes this table -->\n");
+    let end = format!("<!-- end of {name} -->\n");
+    let text = fs::read_to_string(readme()).unwrap();
+    let (before, rest) = text.split_once(&begin).expect("the README has the table's first mark");
+    let (written, after) = rest.split_once(&end).expect("the README has the table's last mark");
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(readme(), format!("{before}{begin}\n{table}\n{end}{after}")).unwrap();
+    } else {
+        similar_asserts::assert_eq!(written.trim(), table.trim(), "UPDATE_README=1 cargo test --test readme writes the table");
+    }
+}
 
 #[test]
 fn every_flag_is_listed() {
@@ -85,14 +96,25 @@ fn every_flag_is_listed() {
 
     let table: String = flags.iter().map(|flag| row(flag)).collect();
     let table = format!("| flag | what it does | default | environment |\n| --- | --- | --- | --- |\n{table}");
-    let text = fs::read_to_string(readme()).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("the README has the table's first mark");
-    let (written, after) = rest.split_once(END).expect("the README has the table's last mark");
-    if std::env::var_os("UPDATE_README").is_some() {
-        fs::write(readme(), format!("{before}{BEGIN}\n{table}\n{END}{after}")).unwrap();
-    } else {
-        similar_asserts::assert_eq!(written.trim(), table.trim(), "UPDATE_README=1 cargo test --test readme writes the table");
-    }
+    table_is("flags", &table);
+}
+
+#[test]
+fn every_check_of_the_audit_is_listed() {
+    let rows = stack_exporter::audit::checks().into_iter().map(|check| {
+        let threshold = check.threshold.map_or(String::new(), |number| format!("`{number}`"));
+        let (what, remedy) = (check.advice.what.replace('|', "\\|"), check.advice.remedy.replace('|', "\\|"));
+        format!(
+            "| `{}` | {} | {} | {what} | {remedy} | {threshold} | {} |\n",
+            check.advice.check,
+            check.part.name(),
+            check.severity,
+            check.source
+        )
+    });
+    let table: String = rows.collect();
+    let head = "| check | of | severity | what is wrong | what to do | compares with | by |\n| --- | --- | --- | --- | --- | --- | --- |\n";
+    table_is("checks", &format!("{head}{table}"));
 }
 
 fn row(flag: &Flag) -> String {

@@ -253,3 +253,34 @@ fn redis(seen: &Seen<'_>, desk: &mut Desk<'_>) {
     }
     desk.made += desk.rules.redis_on;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Container names, mount points and names of targets are what others make them, and as many.
+    #[test]
+    fn subjects_are_bounded_in_length_and_number() {
+        let (subjects, odd) = (MOST + 70, "\"\n\\{}é\u{202e}".repeat(100));
+        let rules = Rules::of(&Settings::default()).unwrap().unwrap();
+        let mut desk = Desk { rules: &rules, part: Part::Containers, made: 0, findings: Vec::new() };
+        for number in 0..subjects {
+            let mut subject = containers::Subject::default();
+            subject.container = running(number);
+            desk.make(&containers::CHECKS, &subject, &format!("{number}{odd}"), "");
+        }
+        let mut state = State::default();
+        state.found.insert((Part::Containers, "containers".to_owned()), desk.findings);
+        let list = state.list();
+        let unlimited: Vec<_> = list.iter().filter(|finding| finding.advice.check == "memory_unlimited").collect();
+        assert_eq!(unlimited.len(), MOST + 1);
+        assert!(list.iter().all(|finding| finding.subject.chars().count() <= LONGEST));
+        let rest = unlimited.iter().find(|finding| finding.subject == REST).unwrap();
+        assert_eq!(rest.figure, "70 more");
+    }
+
+    fn running(number: usize) -> Arc<Container> {
+        let state = Some(crate::discovery::State::Running);
+        Arc::new(Container { id: number.to_string(), state, ..Container::default() })
+    }
+}

@@ -105,3 +105,24 @@ impl Rules {
 fn from_count(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Flags, labels and the page name a check by its name alone.
+    #[test]
+    fn every_check_has_a_name_of_its_own_and_says_all() {
+        let checks = checks();
+        let names: BTreeSet<&str> = checks.iter().map(|check| check.advice.check).collect();
+        assert!(checks.len() > 50 && names.len() == checks.len(), "{} names of {} checks", names.len(), checks.len());
+        for check in checks {
+            let Advice { check: name, what, remedy } = check.advice;
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'), "{name}");
+            assert!(["critical", "warning", "info"].contains(&check.severity), "{name}: {}", check.severity);
+            assert!(![*what, *remedy, check.source].contains(&""), "{name} leaves something unsaid");
+        }
+    }
+}
