@@ -1,14 +1,11 @@
 //! Asks `org.freedesktop.login1` for the seats and sessions of the machine: who is logged in, how. Emits `node_logind_sessions` for
 //! every combination there could be, so that a session that ends leaves a 0 behind.
 
-use std::collections::HashMap;
-
-use zbus::{Connection, ObjectPath, OwnedVariant};
-
 use crate::exposition::{Family, Samples};
 use crate::scrape::{Collector, Entry};
 use crate::settings::Flag;
-use crate::system::{Fault, System, bus};
+use crate::system::bus::{Call, Connection, Error, Message, Value};
+use crate::system::{Fault, System};
 
 static SESSIONS: Family = Family::gauge("node_logind_sessions", "Sessions that logind knows: ListSessions, by seat and kind.");
 
@@ -20,9 +17,9 @@ pub(super) static ENTRY: Entry = Entry {
     new: |_| Ok(Box::new(Logind)),
 };
 
-const SERVICE: Option<&str> = Some("org.freedesktop.login1");
+const SERVICE: &str = "org.freedesktop.login1";
 const PATH: &str = "/org/freedesktop/login1";
-const MANAGER: Option<&str> = Some("org.freedesktop.login1.Manager");
+const MANAGER: &str = "org.freedesktop.login1.Manager";
 
 /// What is of no known kind counts as the first one.
 const TYPES: [&str; 7] = ["other", "unspecified", "tty", "x11", "wayland", "mir", "web"];
@@ -47,36 +44,39 @@ struct Session {
     class: &'static str,
 }
 
-async fn ask(connection: &Connection) -> zbus::Result<(Vec<String>, Vec<Session>)> {
-    let seats = connection.call_method(SERVICE, PATH, MANAGER, "ListSeats", &()).await?;
-    let body = seats.body();
-    let seats: Vec<(String, ObjectPath<'_>)> = body.deserialize()?;
+fn ask(connection: &mut Connection) -> Result<(Vec<String>, Vec<Session>), Error> {
+    let list = |member| Call { service: SERVICE, path: PATH, interface: MANAGER, member, args: &[] };
+    let reply = connection.call(&list("ListSeats"))?;
+    let body = reply.body().unwrap_or_default();
+    let seats = body.iter().flat_map(Value::items).filter_map(|seat| seat.items().first()?.text());
     // A session from afar has no seat.
-    let seats = seats.into_iter().map(|(seat, _)| seat).chain([String::new()]).collect();
-    let reply = connection.call_method(SERVICE, PATH, MANAGER, "ListSessions", &()).await?;
-    let body = reply.body();
-    let listed: Vec<(&str, u32, &str, &str, ObjectPath<'_>)> = body.deserialize()?;
-    let mut sessions = Vec::with_capacity(listed.len());
-    for (_, _, _, seat, path) in &listed {
-        sessions.extend(session(connection, seat, path).await?);
-    }
-    Ok((seats, sessions))
+    let seats = seats.map(str::to_owned).chain([String::new()]).collect();
+    let reply = connection.call(&list("ListSessions"))?;
+    let body = reply.body().unwrap_or_default();
+    let listed: Vec<_> = body.iter().flat_map(Value::items).filter_map(|line| listed(line.items())).collect();
+    let interface = "org.freedesktop.DBus.Properties";
+    let args = &["org.freedesktop.login1.Session"];
+    let calls: Vec<_> =
+        listed.iter().map(|(_, path)| Call { service: SERVICE, path, interface, member: "GetAll", args }).collect();
+    let answers = connection.calls(&calls)?;
+    // One that has ended since it was listed has no properties.
+    let sessions = listed.iter().zip(&answers).filter_map(|((seat, _), answer)| session(seat, answer.as_ref().ok()?));
+    Ok((seats, sessions.collect()))
 }
 
-/// A session as its properties tell; `None` for one that has ended meanwhile.
-async fn session(connection: &Connection, seat: &str, path: &ObjectPath<'_>) -> zbus::Result<Option<Session>> {
-    let (properties, of_session) = (Some("org.freedesktop.DBus.Properties"), &("org.freedesktop.login1.Session"));
-    let reply = match connection.call_method(SERVICE, path, properties, "GetAll", of_session).await {
-        Err(error) if bus::is_broken(&error) => return Err(error),
-        Err(_) => return Ok(None),
-        Ok(reply) => reply,
-    };
-    let mut all: HashMap<String, OwnedVariant> = reply.body().deserialize()?;
-    let mut text = |name: &str| all.remove(name).and_then(|value| String::try_from(value).ok());
-    let (kind, class) = (text("Type"), text("Class"));
-    let remote = all.remove("Remote").and_then(|value| bool::try_from(value).ok());
-    let (Some(kind), Some(class), Some(is_remote)) = (kind, class, remote) else { return Ok(None) };
-    Ok(Some(Session { seat: seat.to_owned(), is_remote, kind: known(&TYPES, &kind), class: known(&CLASSES, &class) }))
+/// Seat and path of `(id, user's number, user, seat, path)`.
+fn listed<'a>(line: &[Value<'a>]) -> Option<(&'a str, &'a str)> {
+    let [_, _, _, seat, path] = line else { return None };
+    Some((seat.text()?, path.text()?))
+}
+
+/// A session as its properties tell.
+fn session(seat: &str, answer: &Message) -> Option<Session> {
+    let body = answer.body()?;
+    let all = body.first()?;
+    let (kind, class) = (all.get("Type")?.text()?, all.get("Class")?.text()?);
+    let is_remote = all.get("Remote")?.flag()?;
+    Some(Session { seat: seat.to_owned(), is_remote, kind: known(&TYPES, kind), class: known(&CLASSES, class) })
 }
 
 fn known(names: &[&'static str], name: &str) -> &'static str {

@@ -161,7 +161,9 @@ impl Collector for Systemd {
         let questions: Vec<(&Unit, &Question)> =
             shown.iter().flat_map(|unit| self.questions(unit).map(|question| (*unit, question))).collect();
         let bus = self.private.as_mut().unwrap_or(&mut system.bus);
-        let answers = bus.ask(system.deadline, async |connection| systemd_units::ask(connection, &questions).await)?;
+        let answers = bus.ask(system.deadline, |connection| systemd_units::ask(connection, &questions));
+        self.private.as_mut().into_iter().for_each(Bus::hang_up);
+        let answers = answers?;
         let mut types: BTreeMap<&str, &str> = BTreeMap::new();
         for ((unit, question), answer) in questions.iter().zip(&answers) {
             match answer {

@@ -1,17 +1,11 @@
 //! The questions to `org.freedesktop.systemd1`, and its answers as plain values.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-use zbus::{Connection, ObjectPath, OwnedVariant};
-
 use crate::exposition::Family;
-use crate::system::bus::property;
+use crate::system::bus::{Call, Connection, Error, Message, Value, get};
 
 const SERVICE: &str = "org.freedesktop.systemd1";
 const PATH: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
-
-/// So many questions are on their way at once: enough to hide the way there and back, too few to fill systemd's queue.
-const AT_ONCE: usize = 32;
 
 /// What systemd tells of itself, and its units.
 #[derive(Debug)]
@@ -46,44 +40,47 @@ pub(super) enum Answer {
     Number(u64),
 }
 
-impl TryFrom<OwnedVariant> for Answer {
-    type Error = zbus::Error;
+impl Answer {
+    fn text(self) -> Option<String> {
+        if let Answer::Text(text) = self { Some(text) } else { None }
+    }
 
-    fn try_from(value: OwnedVariant) -> Result<Self, Self::Error> {
-        let number = value.try_clone()?;
-        let number = u64::try_from(number.try_clone()?).or_else(|_| u32::try_from(number).map(u64::from));
-        number.map(Answer::Number).or_else(|_| String::try_from(value).map(Answer::Text))
+    fn of(message: &Message) -> Option<Self> {
+        match message.body()?.first()? {
+            Value::Text(text) => Some(Answer::Text((*text).to_owned())),
+            value => value.number().map(Answer::Number),
+        }
     }
 }
 
-/// `(name, description, load state, active state, sub state, followed unit, path, job, job's type, job's path)`
-type Line<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, &'a str, ObjectPath<'a>, u32, &'a str, ObjectPath<'a>);
-
 /// Asks for systemd's own properties and the list of units.
-pub(super) async fn manager(connection: &Connection) -> zbus::Result<Manager> {
-    let reply = connection.call_method(Some(SERVICE), PATH, Some(MANAGER), "ListUnits", &()).await?;
-    let body = reply.body();
-    let lines: Vec<Line<'_>> = body.deserialize()?;
-    let unit = |(name, _, load, state, _, _, path, _, _, _): Line<'_>| Unit {
-        name: name.to_owned(),
-        state: state.to_owned(),
-        is_loaded: load == "loaded",
-        path: path.as_str().to_owned(),
+pub(super) fn manager(connection: &mut Connection) -> Result<Manager, Error> {
+    let list = Call { service: SERVICE, path: PATH, interface: MANAGER, member: "ListUnits", args: &[] };
+    let reply = connection.call(&list)?;
+    let body = reply.body().unwrap_or_default();
+    let lines = body.first().map(Value::items).unwrap_or_default();
+    let mut text = |name| {
+        let answer = connection.property(SERVICE, PATH, MANAGER, name)?;
+        Ok::<_, Error>(answer.as_ref().and_then(Answer::of).and_then(Answer::text))
     };
-    let text = async |name| property::<String>(connection, SERVICE, PATH, MANAGER, name).await;
     Ok(Manager {
-        units: lines.into_iter().map(unit).collect(),
-        version: text("Version").await?,
-        virtualization: text("Virtualization").await?,
-        state: text("SystemState").await?,
+        version: text("Version")?,
+        virtualization: text("Virtualization")?,
+        state: text("SystemState")?,
+        units: lines.iter().filter_map(|line| unit(line.items())).collect(),
     })
 }
 
+/// `(name, description, load state, active state, sub state, followed unit, path, job, job's type, job's path)`
+fn unit(line: &[Value<'_>]) -> Option<Unit> {
+    let [name, _, load, state, _, _, path, ..] = line else { return None };
+    let owned = |value: &Value<'_>| value.text().map(str::to_owned);
+    Some(Unit { name: owned(name)?, state: owned(state)?, is_loaded: load.text() == Some("loaded"), path: owned(path)? })
+}
+
 /// The answers in the order of the questions: `None` where a unit has gone since it was listed.
-pub(super) async fn ask(connection: &Connection, questions: &[(&Unit, &'static Question)]) -> zbus::Result<Vec<Option<Answer>>> {
-    let one = |(unit, question): &(&Unit, &'static Question)| {
-        let (path, question) = (unit.path.clone(), *question);
-        async move { property(connection, SERVICE, &path, question.interface, question.property).await }
-    };
-    stream::iter(questions.iter().map(one)).buffered(AT_ONCE).try_collect().await
+pub(super) fn ask(connection: &mut Connection, questions: &[(&Unit, &'static Question)]) -> Result<Vec<Option<Answer>>, Error> {
+    let names: Vec<_> = questions.iter().map(|(_, question)| [question.interface, question.property]).collect();
+    let calls: Vec<_> = questions.iter().zip(&names).map(|((unit, _), names)| get(SERVICE, &unit.path, names)).collect();
+    Ok(connection.calls(&calls)?.iter().map(|answer| Answer::of(answer.as_ref().ok()?)).collect())
 }

@@ -24,83 +24,100 @@ fn redis_is_judged_by_the_checks_of_its_part() {
     assert!(!off.get("/metrics").contains("stack_audit_"));
 }
 
-#[test]
-fn each_check_of_redis_is_provoked_and_ends() {
-    let tree = tempfile::tempdir().unwrap();
-    let host = |overcommit: &str, pages: &str, somaxconn: &str| {
-        write(tree.path(), "proc/sys/vm/overcommit_memory", overcommit);
-        write(tree.path(), "sys/kernel/mm/transparent_hugepage/enabled", pages);
-        write(tree.path(), "proc/sys/net/core/somaxconn", somaxconn);
-    };
-    host("0\n", "[always] madvise never\n", "128\n");
-    let master = Redis::start(&[]);
-    let replica = Redis::start(&["--replicaof", "127.0.0.1", &master.port.to_string(), "--repl-diskless-sync-delay", "0"]);
-    // The server's own process, which its limit of files is read of.
-    let server = tree.path().join("proc").join(master.pid().to_string());
-    let files = |limit: u32| {
-        write(&server, "comm", "redis-server\n");
-        write(&server, "limits", &format!("Max open files            {limit}                {limit}                files\n"));
-    };
-    files(1024);
-    let set = |redis: &Redis, settings: &[(&str, &str)]| {
-        for (name, value) in settings {
-            assert_eq!(redis.send(&["CONFIG", "SET", name, value]), "+OK\r\n", "{name}");
-        }
-    };
-    let roots = ["proc", "sys"].map(|root| format!("--path.{root}fs={}/{root}", tree.path().display()));
-    let args = ["--docker=", "--no-containers", "--no-postgres", &roots[0], &roots[1]];
-    let watch = |redis: &Redis| {
+/// A generated host for real servers.
+struct Host(tempfile::TempDir);
+
+impl Host {
+    fn kernel(&self, overcommit: &str, pages: &str, somaxconn: &str) {
+        write(self.0.path(), "proc/sys/vm/overcommit_memory", overcommit);
+        write(self.0.path(), "sys/kernel/mm/transparent_hugepage/enabled", pages);
+        write(self.0.path(), "proc/sys/net/core/somaxconn", somaxconn);
+    }
+
+    /// How many files the server may have open.
+    fn files(&self, redis: &Redis, limit: u32) {
+        let process = self.0.path().join("proc").join(redis.pid().to_string());
+        write(&process, "comm", "redis-server\n");
+        write(&process, "limits", &format!("Max open files            {limit}                {limit}                files\n"));
+    }
+
+    fn watch(&self, redis: &Redis, env: &[(&str, &str)]) -> Agent {
+        let roots = ["proc", "sys"].map(|root| format!("--path.{root}fs={}/{root}", self.0.path().display()));
         let addr = redis.addr();
-        Agent::start(&[&args[..], &["--redis.addr", &addr]].concat(), &[])
-    };
-    let (of_master, of_replica) = (watch(&master), watch(&replica));
-    // Settings are read again when the agent's are.
-    let is = |agent: &Agent, there: &[&str], gone: &[&str]| {
-        signal(agent.pid(), "HUP");
-        let (there, gone) = (checks(there.iter().copied()), checks(gone.iter().copied()));
-        wait_for(&format!("{there:?}, not {gone:?}"), Duration::from_secs(20), || {
-            let now = found(agent, "/metrics", None);
-            now.is_superset(&there) && now.is_disjoint(&gone)
-        });
-    };
+        let args = ["--docker=", "--no-containers", "--no-postgres", &roots[0], &roots[1], "--redis.addr", &addr];
+        Agent::start(&args, env)
+    }
+}
 
-    let lasting = ["default_user_nopass", "overcommit_memory_0", "transparent_hugepages", "somaxconn_below_tcp_backlog"];
-    let of_files = ["maxclients_above_fd_limit"];
-    is(&of_master, &[&lasting[..], &of_files[..], &["maxmemory_unset", "latency_monitor_off"]].concat(), &[]);
-    host("1\n", "always [madvise] never\n", "4096\n");
-    files(65_536);
-    set(&master, &[("latency-monitor-threshold", "100"), ("maxmemory", "100mb"), ("maxmemory-policy", "noeviction")]);
-    set(&master, &[("save", ""), ("appendonly", "no"), ("protected-mode", "no"), ("slowlog-log-slower-than", "-1")]);
-    set(&master, &[("client-output-buffer-limit", "replica 100 0 0")]);
+fn set(redis: &Redis, settings: &[(&str, &str)]) {
+    for (name, value) in settings {
+        assert_eq!(redis.send(&["CONFIG", "SET", name, value]), "+OK\r\n", "{name}");
+    }
+}
+
+/// Waits until some checks find something and others do not. The server's settings are read again when the agent's are.
+fn is(agent: &Agent, there: &[&str], gone: &[&str]) {
+    signal(agent.pid(), "HUP");
+    let (there, gone) = (checks(there.iter().copied()), checks(gone.iter().copied()));
+    wait_for(&format!("{there:?}, not {gone:?}"), Duration::from_secs(20), || {
+        let now = found(agent, "/metrics", None);
+        now.is_superset(&there) && now.is_disjoint(&gone)
+    });
+}
+
+#[test]
+fn the_host_and_the_settings_of_a_redis_are_judged() {
+    let (host, redis) = (Host(tempfile::tempdir().unwrap()), Redis::start(&[]));
+    host.kernel("0\n", "[always] madvise never\n", "128\n");
+    host.files(&redis, 1024);
+    let agent = host.watch(&redis, &[]);
+    let kernel = ["overcommit_memory_0", "transparent_hugepages", "somaxconn_below_tcp_backlog", "maxclients_above_fd_limit"];
+    let usual = ["default_user_nopass", "maxmemory_unset", "latency_monitor_off"];
+    is(&agent, &[&kernel[..], &usual].concat(), &[]);
+
+    host.kernel("1\n", "always [madvise] never\n", "4096\n");
+    host.files(&redis, 65_536);
+    set(&redis, &[("latency-monitor-threshold", "100"), ("maxmemory", "100mb"), ("maxmemory-policy", "noeviction")]);
+    set(&redis, &[("save", ""), ("appendonly", "no"), ("protected-mode", "no"), ("slowlog-log-slower-than", "-1")]);
+    set(&redis, &[("client-output-buffer-limit", "replica 100 0 0")]);
     let now = ["noeviction_with_limit", "no_persistence", "protected_mode_off", "slowlog_off", "replica_buffer_limit_low"];
-    is(&of_master, &now, &[&lasting[1..], &of_files[..], &["maxmemory_unset", "latency_monitor_off"]].concat());
+    is(&agent, &now, &[&kernel[..], &usual[1..]].concat());
 
-    set(&master, &[("maxmemory-policy", "volatile-lru"), ("appendonly", "yes"), ("appendfsync", "no")]);
-    set(
-        &master,
-        &[("protected-mode", "yes"), ("slowlog-log-slower-than", "10000"), ("client-output-buffer-limit", "replica 256mb 0 0")],
-    );
-    master.send(&["SET", "a", "value"]);
-    is(&of_master, &["policy_volatile_without_ttl", "appendfsync_no"], &now);
+    set(&redis, &[("maxmemory-policy", "volatile-lru"), ("appendonly", "yes"), ("appendfsync", "no"), ("protected-mode", "yes")]);
+    set(&redis, &[("slowlog-log-slower-than", "10000"), ("client-output-buffer-limit", "replica 256mb 0 0")]);
+    redis.send(&["SET", "a", "value"]);
+    is(&agent, &["policy_volatile_without_ttl", "appendfsync_no"], &now);
+    set(&redis, &[("maxmemory-policy", "allkeys-lru"), ("appendfsync", "everysec"), ("requirepass", "correct")]);
+    let with_a_password = host.watch(&redis, &[("REDIS_PASSWORD", "correct")]);
+    assert_eq!(with_a_password.scrape("/metrics").value("redis_up", &[]), Some(1.0));
+    is(&with_a_password, &[], &["policy_volatile_without_ttl", "appendfsync_no", "default_user_nopass"]);
+}
 
+#[test]
+fn a_save_that_fails_is_told_until_one_succeeds() {
+    let (host, redis) = (Host(tempfile::tempdir().unwrap()), Redis::start(&[]));
+    let agent = host.watch(&redis, &[]);
     // No snapshot can take the place of a folder.
-    let snapshot = master.dir.path().join("dump.rdb");
-    let _ = std::fs::remove_file(&snapshot);
+    let snapshot = redis.dir.path().join("dump.rdb");
     std::fs::create_dir_all(snapshot.join("in-the-way")).unwrap();
-    set(&master, &[("maxmemory-policy", "allkeys-lru"), ("appendfsync", "everysec")]);
-    master.send(&["BGSAVE"]);
-    is(&of_master, &["save_failing"], &["policy_volatile_without_ttl", "appendfsync_no"]);
+    redis.send(&["BGSAVE"]);
+    is(&agent, &["save_failing"], &[]);
     std::fs::remove_dir_all(&snapshot).unwrap();
     wait_for("a save", Duration::from_secs(20), || {
-        master.send(&["BGSAVE"]);
-        master.info()["rdb_last_bgsave_status"] == "ok"
+        redis.send(&["BGSAVE"]);
+        redis.info()["rdb_last_bgsave_status"] == "ok"
     });
-    is(&of_master, &[], &["save_failing"]);
+    is(&agent, &[], &["save_failing"]);
+}
 
-    // Its backlog is the smallest there is, and what it has written in its first minute is more.
-    wait_for("the replica", Duration::from_secs(30), || {
-        master.info().get("slave0").is_some_and(|line| line.contains("state=online"))
-    });
+#[test]
+fn a_master_and_its_replica_are_judged() {
+    let (host, master) = (Host(tempfile::tempdir().unwrap()), Redis::start(&[]));
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", &master.port.to_string(), "--repl-diskless-sync-delay", "0"]);
+    let (of_master, of_replica) = (host.watch(&master, &[]), host.watch(&replica, &[]));
+    let online = || master.info().get("slave0").is_some_and(|line| line.contains("state=online"));
+    wait_for("the replica", Duration::from_secs(30), online);
+    // The backlog is the smallest there is, and what is written in the first minute is more.
     set(&master, &[("repl-backlog-size", "16384")]);
     master.send(&["SET", "big", &"x".repeat(60_000)]);
     set(&replica, &[("replica-read-only", "no")]);
@@ -110,10 +127,4 @@ fn each_check_of_redis_is_provoked_and_ends() {
     set(&replica, &[("replica-read-only", "yes")]);
     is(&of_master, &[], &["backlog_too_small"]);
     is(&of_replica, &[], &["replica_writable"]);
-
-    set(&master, &[("requirepass", "correct")]);
-    let with_a_password =
-        Agent::start(&[&args[..], &["--redis.addr", &master.addr()]].concat(), &[("REDIS_PASSWORD", "correct")]);
-    assert_eq!(with_a_password.scrape("/metrics").value("redis_up", &[]), Some(1.0));
-    is(&with_a_password, &[], &["default_user_nopass"]);
 }
