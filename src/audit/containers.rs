@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::check::{Check, Figure, state};
-use crate::discovery::{Container, Health, State};
+use crate::discovery::{Container, Health, State, Usages};
 use crate::exposition::{Samples, from_u64};
 
 /// What is known of a container.
@@ -16,7 +16,7 @@ pub(super) struct Subject {
     restarts: f64,
     /// Whether the kernel killed a process of it for want of memory in that time.
     killed: bool,
-    /// The size of its log file in bytes.
+    /// The size of its log files in bytes.
     log: Option<f64>,
 }
 
@@ -145,7 +145,7 @@ impl Memory {
         &mut self,
         containers: Vec<Arc<Container>>,
         kills: &HashMap<String, f64>,
-        logs: &HashMap<String, u64>,
+        usages: &Usages,
         now: Instant,
     ) -> Vec<Subject> {
         self.0.retain(|id, _| containers.iter().any(|container| container.id == *id));
@@ -160,7 +160,7 @@ impl Memory {
             let ended = container.oom_killed && container.finished.is_some_and(|finished| finished > since);
             past.note_kills(kills.get(&container.name).copied(), young, ended, now);
             let killed = past.killed.is_some_and(|at| now.saturating_duration_since(at) < LATELY);
-            let log = logs.get(&container.id).map(|bytes| from_u64(*bytes));
+            let log = usages.get(&container.id).and_then(|usage| usage.logs).map(from_u64);
             Subject { restarts, killed, log, container }
         });
         subjects.collect()

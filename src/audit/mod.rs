@@ -1,8 +1,8 @@
 //! `stack_audit_*`: what usually brings a host down, and is there now.
 //!
 //! The audit looks at what a scrape has just told (figures by their names on the page), at the containers that the engines describe, and at
-//! the advice of Redis' part. It asks nobody, so that it costs a scrape some microseconds; the sizes of log files alone are looked at
-//! between scrapes. A page of a few collectors (`collect[]`) is no ground to judge on: there the audit is silent.
+//! the advice of Redis' part. It asks nobody, so that it costs a scrape some microseconds; the sizes of log files are those that the
+//! containers' part measures between scrapes. A page of a few collectors (`collect[]`) is no ground to judge on: there the audit is silent.
 //!
 //! A check is one line of its area's table ([`host`], [`containers`], [`postgres`]): a small function over plain facts that tells
 //! the figure it found. Redis' checks are those of `redis_audit_finding`.
@@ -13,7 +13,6 @@ mod check;
 mod containers;
 mod figures;
 mod host;
-mod logs;
 mod postgres;
 mod rate;
 mod rules;
@@ -24,7 +23,6 @@ use std::time::Instant;
 
 use check::Check;
 use figures::Figures;
-use logs::Logs;
 pub use rules::{Described, checks};
 use rules::{FLAGS, Rules};
 
@@ -64,15 +62,13 @@ pub fn flags() -> impl Iterator<Item = &'static Flag> {
 pub fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
     let rules = Rules::of(settings)?;
     if let Some(rules) = rules {
-        let logs = Logs::watch(settings, sources)?;
-        sources.audit_with(Arc::new(Audit { rules, logs, state: Mutex::default() }));
+        sources.audit_with(Arc::new(Audit { rules, state: Mutex::default() }));
     }
     Ok(())
 }
 
 struct Audit {
     rules: Rules,
-    logs: Logs,
     state: Mutex<State>,
 }
 
@@ -105,7 +101,7 @@ impl Auditor for Audit {
             let mut desk = Desk { rules: &self.rules, part: seen.source.part, made: 0, findings: Vec::new() };
             match seen.source.part {
                 Part::Host => state.host(seen, now, &mut desk),
-                Part::Containers => state.containers(seen, sources, &self.logs, now, &mut desk),
+                Part::Containers => state.containers(seen, sources, now, &mut desk),
                 Part::Postgres => state.postgres(seen, sources, &mut desk),
                 Part::Redis => redis(seen, &mut desk),
             }
@@ -184,9 +180,9 @@ impl State {
         }
     }
 
-    fn containers(&mut self, seen: &Seen<'_>, sources: &Sources, logs: &Logs, now: Instant, desk: &mut Desk<'_>) {
+    fn containers(&mut self, seen: &Seen<'_>, sources: &Sources, now: Instant, desk: &mut Desk<'_>) {
         let all = sources.discovery().containers();
-        let subjects = self.containers.subjects(all, &containers::kills(seen.samples), &logs.sizes(), now);
+        let subjects = self.containers.subjects(all, &containers::kills(seen.samples), sources.discovery().usages(), now);
         for subject in &subjects {
             let container = &subject.container;
             let without = container.settings.get(DISABLE).map(String::as_str).unwrap_or_default();

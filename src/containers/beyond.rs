@@ -98,6 +98,11 @@ impl Beyond {
         self.shown.contains_key(id)
     }
 
+    /// All containers, and the labels of their series.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Container, &Labels)> {
+        self.shown.values().map(|shown| (&*shown.container, &shown.labels))
+    }
+
     /// Writes what is told of each container.
     pub(super) fn emit(&self, out: &mut Samples) {
         self.numbers(out);

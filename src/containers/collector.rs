@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::beyond::Beyond;
 use super::cgroup::{Cgroup, Cgroups, Stats};
 use super::devices::Devices;
+use super::disk::{self, Disk, Measured};
 use super::families::{
     BLKIO, BY_DEVICE, BY_INTERFACE, CPU_USAGE, CREATED, ENGINE_ERROR, ENGINE_UP, FAILURES, HEALTH, LAST_SEEN, LOADS, OOMS, PIDS,
     PIDS_LIMIT, SCRAPE_ERROR, SINGLES, STARTED, TASKS_STATE, UNNAMED, operations,
@@ -44,6 +45,7 @@ pub(super) struct Containers {
     directory: Option<Directory>,
     /// Learns which containers have no name.
     discovery: Discovery,
+    disk: Disk,
     choice: Choice,
     /// Whether what the kernel does not tell is 0, as cAdvisor has it.
     zeros: bool,
@@ -54,9 +56,9 @@ pub(super) struct Containers {
 }
 
 impl Containers {
-    pub(super) fn new(directory: Option<Directory>, discovery: Discovery, choice: Choice, zeros: bool) -> Self {
+    pub(super) fn new(directory: Option<Directory>, discovery: Discovery, disk: Disk, choice: Choice, zeros: bool) -> Self {
         let (beyond, network, devices, machine) = Default::default();
-        Containers { cgroups: None, directory, discovery, choice, zeros, beyond, network, devices, machine }
+        Containers { cgroups: None, directory, discovery, disk, choice, zeros, beyond, network, devices, machine }
     }
 
     fn refresh(&mut self, system: &mut System) -> Result<(), Fault> {
@@ -103,6 +105,7 @@ impl Containers {
         emit_pids(&cgroups, out);
         self.emit_ooms(&cgroups, out);
         emit_devices(&cgroups, &self.devices, out);
+        self.emit_disk(&cgroups, out);
         for (column, family) in BY_INTERFACE.iter().enumerate() {
             let mut rows = out.family(family);
             for entity in cgroups.iter().map(|cgroup| &cgroup.entity) {
@@ -116,6 +119,18 @@ impl Containers {
 }
 
 impl Containers {
+    /// What the containers that run take on disk, and the host's file systems.
+    fn emit_disk(&self, cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
+        let measured = |cgroup: &&Cgroup<Entity>| self.disk.usage(&cgroup.entity.container.as_ref()?.id);
+        let containers: Vec<Measured<'_>> =
+            cgroups.iter().filter_map(|cgroup| Some((&cgroup.entity.labels, measured(cgroup)?))).collect();
+        let host = cgroups.iter().find(|cgroup| cgroup.id == "/").map(|cgroup| &cgroup.entity.labels);
+        self.disk.emit(host, &containers, self.zeros, out);
+        let all: Vec<Measured<'_>> =
+            self.beyond.all().filter_map(|(container, labels)| Some((labels, self.disk.usage(&container.id)?))).collect();
+        disk::beyond(&all, out);
+    }
+
     /// Kills in cgroups that no engine tells of; the others are counted on by name.
     fn emit_ooms(&self, cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
         let mut rows = out.family(&OOMS);

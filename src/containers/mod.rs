@@ -1,6 +1,6 @@
 //! `container_*` and `machine_*`: cgroups, in place of cAdvisor.
 //!
-//! The numbers come from the kernel ([`cgroup`], [`network`]), the names from the engine (the
+//! The numbers come from the kernel ([`cgroup`], [`network`], [`disk`]), the names from the engine (the
 //! [`Directory`](crate::discovery::Directory)): a scrape reads the one and looks up the other, and never waits for an engine. A cgroup without a name is
 //! shown by its path.
 
@@ -8,6 +8,7 @@ mod beyond;
 mod cgroup;
 mod collector;
 mod devices;
+mod disk;
 mod families;
 mod identity;
 mod labels;
@@ -16,6 +17,7 @@ mod network;
 mod ooms;
 
 use self::collector::Containers;
+use self::disk::{Disk, Task};
 use self::labels::Choice;
 use crate::exposition::Samples;
 use crate::scrape::{Collector, Module, Part, Source, Sources};
@@ -38,7 +40,7 @@ static COMPAT: Flag =
     Flag::text("containers.compat", "", "cadvisor: show 0, as cAdvisor does, where the kernel has no such number for a cgroup.");
 
 fn flags() -> Vec<&'static Flag> {
-    [&labels::FLAGS[..], &[&COMPAT]].concat()
+    [&labels::FLAGS[..], &disk::FLAGS, &[&COMPAT]].concat()
 }
 
 fn collectors(_settings: &Settings) -> Vec<(&'static str, bool)> {
@@ -52,7 +54,11 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
         other => return Err(Error::new(format!("--containers.compat knows cadvisor, not {other:?}"))),
     };
     let directory = sources.discovery().directory(settings)?;
-    let mut collector = Containers::new(directory, sources.discovery().clone(), Choice::of(settings), zeros);
+    let disk = Disk::new(sources.discovery().usages().clone());
+    if let Some(task) = Task::new(disk.clone(), directory.clone(), settings) {
+        sources.spawn(task.run());
+    }
+    let mut collector = Containers::new(directory, sources.discovery().clone(), disk, Choice::of(settings), zeros);
     let (mut system, mut scratch) = (System::new(Roots::of(settings)), Samples::new());
     let thread = Source::thread(Part::Containers, NAME, vec![NAME], move |job| {
         system.begin(job.deadline());

@@ -66,6 +66,10 @@ pub(super) struct Inspection {
     pub(super) state: Option<State>,
     pub(super) restart_count: Option<i64>,
     pub(super) log_path: Option<String>,
+    /// A file in the container's own folder, or in that of the container whose network it joins.
+    pub(super) hostname_path: Option<String>,
+    /// As before.
+    pub(super) resolv_conf_path: Option<String>,
     /// The name of what keeps its files.
     pub(super) driver: Option<String>,
     pub(super) graph_driver: Option<Graph>,

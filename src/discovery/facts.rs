@@ -123,6 +123,8 @@ pub struct Storage {
     pub driver: String,
     /// The folder of what the container wrote, by the host's paths; `None` where the engine does not tell.
     pub upper: Option<String>,
+    /// The folder of what the engine keeps for this container alone, such as logs; `None` where the engine does not tell.
+    pub folder: Option<String>,
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 use super::answer::{Binding, Graph, HealthCheck, HostConfig, Inspection, LogConfig, NetworkSettings};
 use super::container::{Container, Environment, LABELS, Network, Published};
@@ -63,8 +64,9 @@ pub(super) fn container(id: String, answer: Inspection, secrets: bool) -> Contai
     // Of one that never ended or runs again, engines say 0.
     let ended = container.finished.is_some() && !container.state.is_some_and(State::is_alive);
     container.exit_code = container.exit_code.filter(|_| ended);
+    let folder = folder(&container.id, [&answer.log_path, &answer.hostname_path, &answer.resolv_conf_path]);
     container.log = log(host.log_config.unwrap_or_default(), answer.log_path);
-    container.storage = storage(answer.driver, answer.graph_driver);
+    container.storage = Storage { folder, ..storage(answer.driver, answer.graph_driver) };
     let mounts = answer.mounts.unwrap_or_default();
     let volumes = mounts.iter().filter_map(|mount| mount.name.clone()).filter(|name| !name.is_empty());
     container.volumes = volumes.take(MOST).collect();
@@ -121,9 +123,16 @@ fn log(config: LogConfig, path: Option<String>) -> Log {
     }
 }
 
+/// The folder called as the container's id that one of its files lies in: `/var/lib/docker/containers/<id>/<id>-json.log`.
+fn folder(id: &str, files: [&Option<String>; 3]) -> Option<String> {
+    let folders = |path| Path::new(path).ancestors().skip(1);
+    let mut all = files.into_iter().flatten().filter(|path| path.starts_with('/')).flat_map(folders);
+    Some(all.find(|folder| folder.file_name().is_some_and(|name| name == id))?.to_str()?.to_owned())
+}
+
 /// `{"Name": "overlay2", "Data": {"UpperDir": "/var/lib/docker/overlay2/0af3/diff"}}`; with containerd's image store there is a name alone.
 fn storage(driver: Option<String>, graph: Option<Graph>) -> Storage {
-    let mut storage = Storage { driver: driver.unwrap_or_default(), upper: None };
+    let mut storage = Storage { driver: driver.unwrap_or_default(), ..Storage::default() };
     if let Some(graph) = graph {
         storage.upper = graph.data.and_then(|mut data| data.remove("UpperDir")).filter(|path| path.starts_with('/'));
         if storage.driver.is_empty() {
@@ -246,7 +255,7 @@ mod tests {
         assert_eq!(container.log, Log { driver: "json-file".into(), max_size: "10m".into(), max_file: String::new(), path });
         assert_eq!(
             container.storage,
-            Storage { driver: "overlay2".into(), upper: Some("/var/lib/docker/overlay2/a/diff".into()) }
+            Storage { driver: "overlay2".into(), upper: Some("/var/lib/docker/overlay2/a/diff".into()), folder: None }
         );
         assert_eq!((container.volumes, container.image_id), (vec!["b".to_owned()], "sha256:1".to_owned()));
         let fresh = read(
@@ -256,6 +265,19 @@ mod tests {
         );
         assert_eq!((fresh.state, fresh.exit_code, fresh.health_check), (Some(State::Created), None, false));
         assert_eq!(fresh.restart_policy, "no");
+    }
+
+    #[test]
+    fn the_folder_is_the_container_s_own() {
+        let (log, own, other) =
+            ("/d/containers/a/a-json.log", "/d/containers/a/userdata/resolv.conf", "/d/containers/b/hostname");
+        let of = |files: [&str; 3]| {
+            let [log, hostname, resolv] = files.map(|path| Some(path.to_owned()));
+            folder("a", [&log, &hostname, &resolv])
+        };
+        let found = Some("/d/containers/a".to_owned());
+        assert_eq!([of([log, other, other]), of(["", other, own])], [found.clone(), found]);
+        assert_eq!([of(["", other, other]), of(["a/x", "", "a"])], [None, None]);
     }
 
     #[test]

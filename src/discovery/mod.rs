@@ -26,6 +26,7 @@ mod proto;
 mod secret;
 mod told;
 mod transport;
+mod usage;
 mod wish;
 
 pub use container::{Container, Environment, Network, Published};
@@ -36,6 +37,7 @@ pub use follow::{Finder, Found};
 pub use kind::{Kind, POSTGRES, REDIS};
 pub use nameless::Nameless;
 pub use told::{Met, Missing};
+pub use usage::{Extent, Usage, Usages};
 pub use wish::{Place, Wish};
 
 use std::sync::{Arc, OnceLock};
@@ -74,6 +76,7 @@ pub struct Discovery {
     directory: Arc<OnceLock<Option<Directory>>>,
     told: Told,
     nameless: nameless::Seen,
+    usages: Usages,
     tasks: Tasks,
 }
 
@@ -139,6 +142,11 @@ impl Discovery {
     /// The cgroups that were noted last.
     pub fn nameless(&self) -> Nameless {
         self.nameless.get()
+    }
+
+    /// What the containers take on disk.
+    pub fn usages(&self) -> &Usages {
+        &self.usages
     }
 
     /// Writes what was found of the parts that are `shown`.

@@ -16,7 +16,15 @@ fn found(agent: &Agent, subject: &str) -> BTreeSet<String> {
 #[test]
 fn careless_containers_are_told_until_they_are_gone() {
     let docker = Docker::shared();
-    let args = ["--docker", &docker.host, "--no-host", "--no-postgres", "--no-redis", "--audit.threshold=log_large=100"];
+    let args = [
+        "--docker",
+        &docker.host,
+        "--no-host",
+        "--no-postgres",
+        "--no-redis",
+        "--containers.disk-interval=1s",
+        "--audit.threshold=log_large=100",
+    ];
     let agent = Agent::start(&args, &[]);
     let is = |name: &str, wanted: &[&str]| {
         let wanted: BTreeSet<String> = wanted.iter().map(|check| (*check).to_owned()).collect();

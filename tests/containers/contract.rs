@@ -14,10 +14,6 @@ fn is_identity(label: &str) -> bool {
 /// Default-on families of the contract that are left out, and why.
 const LEFT_OUT: &[(&str, &[&str])] = &[
     (
-        "sizes of file systems and writable layers: later, off the scrape path",
-        &["container_fs_inodes_free", "container_fs_inodes_total", "container_fs_limit_bytes", "container_fs_usage_bytes"],
-    ),
-    (
         "figures of the whole host's partition in each container, which the host part shows once",
         &[
             "container_fs_sector_reads_total",
@@ -65,7 +61,7 @@ fn contract() -> BTreeMap<String, Promise> {
 /// The families of the source and what they are: the page of a machine never shows them all at once.
 fn families() -> BTreeMap<String, String> {
     let mut families = BTreeMap::new();
-    for file in ["families.rs", "machine.rs", "beyond.rs"] {
+    for file in ["families.rs", "machine.rs", "beyond.rs", "disk/families.rs"] {
         let path = format!("{}/src/containers/{file}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
         let mut rest = text.as_str();

@@ -7,6 +7,7 @@ mod support;
 mod audit;
 mod containerd;
 mod contract;
+mod disk;
 mod engine;
 mod fake;
 mod faults;

@@ -63,7 +63,7 @@ fn reason(series: &Series, theirs: &Exposition, ours: &Exposition) -> Option<&'s
         "container_tasks_state" | "container_cpu_load_average_10s" => "always 0",
         "container_memory_swap" if series.value == 0.0 => "no swap accounting in this kernel",
         "container_fs_inodes_free" | "container_fs_inodes_total" | "container_fs_limit_bytes" | "container_fs_usage_bytes" => {
-            "file systems come later"
+            "of the driver vfs, which keeps no layer apart, it shows 0 or all layers"
         }
         // Only bytes and counts are a cgroup's, and counts only where there are bytes: the rest is a file system's entry.
         "container_fs_reads_bytes_total" | "container_fs_writes_bytes_total" => return None,

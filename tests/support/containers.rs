@@ -1,7 +1,9 @@
 //! Families of containers that cAdvisor has not.
 
 /// Ours beyond the contract.
-pub const BEYOND: [&str; 13] = [
+pub const BEYOND: [&str; 17] = [
+    "container_disk_measured_time_seconds",
+    "container_disk_stuck_walks",
     "container_engine_last_error_info",
     "container_engine_unnamed_containers",
     "container_engine_up",
@@ -11,8 +13,10 @@ pub const BEYOND: [&str; 13] = [
     "container_health_status",
     "container_info",
     "container_log_rotation_info",
+    "container_log_size_bytes",
     "container_pids",
     "container_pids_limit",
     "container_restart_count",
     "container_state",
+    "container_writable_layer_size_bytes",
 ];
