@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::parse::unescaped;
-use super::samples::{Owner, Samples, Span};
+use super::samples::Samples;
 
 /// One sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,21 +43,11 @@ impl Samples {
     /// The families that were written, in their order, and the samples of each, which are read when they are asked for. A family may come
     /// more than once.
     pub fn families(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = Figure<'_>>)> {
-        self.spans.iter().map(|span| {
-            let name = self.name(span);
-            let lines =
-                std::iter::once_with(|| self.text.get(span.lines.clone()).and_then(|text| std::str::from_utf8(text).ok()));
+        (0..self.stretches()).map(move |stretch| {
+            let name = std::str::from_utf8(self.name(stretch)).unwrap_or_default();
+            let lines = std::iter::once_with(move || std::str::from_utf8(self.lines(stretch)).ok());
             (name, lines.flatten().flat_map(str::lines).filter_map(move |line| figure(name, line)))
         })
-    }
-
-    fn name(&self, span: &Span) -> &str {
-        match &span.owner {
-            Owner::Static(family) => family.name,
-            Owner::Named { name, .. } => {
-                self.names.get(name.clone()).and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default()
-            }
-        }
     }
 }
 

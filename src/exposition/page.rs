@@ -1,12 +1,11 @@
 //! Many sources' samples as one exposition.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
-use super::family::Kind;
-use super::samples::{Owner, Samples, Span};
+use super::samples::Samples;
 
 /// How much text [`Page::chunk`] hands out at a time: large enough for gzip to find its matches, small enough to hold.
 const CHUNK: usize = 64 * 1024;
@@ -15,94 +14,93 @@ const CHUNK: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct Page {
     sources: Vec<Samples>,
-    groups: Vec<Group>,
+    /// In the order of the page: by the names of their families, and within one by source.
     pieces: Vec<Piece>,
+    /// What there is to show of the pieces of which not all is shown.
+    kept: HashMap<usize, Vec<Range<usize>>>,
     series: usize,
     duplicates: usize,
 }
 
-/// One family on the page: whose span gives the header, and which pieces of text follow it.
-#[derive(Debug)]
-struct Group {
-    source: usize,
-    span: usize,
-    pieces: Range<usize>,
-}
-
-#[derive(Debug)]
+/// A stretch of a source's lines. Small, since a page of 500 servers has 150,000 of them.
+#[derive(Clone, Copy, Debug)]
 struct Piece {
-    source: usize,
-    lines: Range<usize>,
+    /// The place of its family on the page.
+    family: u32,
+    source: u32,
+    stretch: u32,
 }
 
 /// Where a reader of a [`Page`] stands.
 #[derive(Debug, Default)]
 pub struct Cursor {
-    group: usize,
     piece: usize,
     offset: usize,
 }
 
 impl Page {
-    /// Groups the samples of `sources` by family. The first span of a family gives HELP and TYPE; spans of another type
+    /// Groups the samples of `sources` by family. The first stretch of a family gives HELP and TYPE; stretches of another type
     /// under the same name, and series that stand there already, are left out and counted.
     pub fn new(sources: Vec<Samples>) -> Self {
-        let mut order: Vec<(&[u8], usize, usize)> = Vec::new();
-        for (source, samples) in sources.iter().enumerate() {
-            for (index, span) in samples.spans.iter().enumerate().filter(|(_, span)| !span.lines.is_empty()) {
-                order.push((name(samples, span), source, index));
-            }
-        }
-        order.sort_unstable();
-
-        let mut page = Page { series: sources.iter().map(Samples::series).sum(), ..Page::default() };
-        let mut seen = Seen::default();
-        for family in order.chunk_by(|a, b| a.0 == b.0) {
-            let spans = family.iter().filter_map(|&(_, source, span)| {
-                let samples = sources.get(source)?;
-                Some((source, span, samples, samples.spans.get(span)?))
-            });
-            page.group(spans, &mut seen);
+        let pieces = Piece::all(&sources);
+        let series = sources.iter().map(Samples::series).sum();
+        let page = Page { sources, pieces, series, ..Page::default() };
+        let (mut kept, mut duplicates) = (HashMap::new(), 0);
+        let (mut seen, mut at) = (Seen::default(), 0);
+        for family in page.pieces.chunk_by(|a, b| a.family == b.family) {
+            duplicates += page.leave_out(family, at, &mut seen, &mut kept);
+            at += family.len();
         }
         drop(seen);
-        page.series -= page.duplicates;
-        page.sources = sources;
-        page
+        Page { kept, duplicates, series: series - duplicates, ..page }
     }
 
-    fn group<'a>(&mut self, spans: impl Iterator<Item = (usize, usize, &'a Samples, &'a Span)>, seen: &mut Seen<'a>) {
-        let start = self.pieces.len();
-        let mut header: Option<(usize, usize, Kind)> = None;
+    /// Finds what is not shown of a family whose first piece is that `at`; how many lines that are.
+    fn leave_out<'a>(
+        &'a self,
+        family: &[Piece],
+        at: usize,
+        seen: &mut Seen<'a>,
+        kept: &mut HashMap<usize, Vec<Range<usize>>>,
+    ) -> usize {
+        let Some(kind) = family.first().map(|first| self.source(first).kind(first.stretch())) else { return 0 };
+        let mut duplicates = 0;
         seen.table.clear();
-        for (source, index, samples, span) in spans {
-            let text = samples.text.get(span.lines.clone()).unwrap_or_default();
-            let (.., kind) = *header.get_or_insert((source, index, kind(span)));
-            if kind != self::kind(span) {
-                self.duplicates += memchr::memchr_iter(b'\n', text).count();
+        for (at, piece) in (at..).zip(family) {
+            let text = self.text(piece);
+            if self.source(piece).kind(piece.stretch()) != kind {
+                duplicates += memchr::memchr_iter(b'\n', text).count();
+                kept.insert(at, Vec::new());
                 continue;
             }
-            let (mut from, base) = (span.lines.start, span.lines.start);
-            let mut at = 0;
-            for end in memchr::memchr_iter(b'\n', text) {
-                let line = text.get(at..end).unwrap_or_default();
-                if !seen.first(line) {
-                    self.duplicates += 1;
-                    self.piece(source, from..base + at);
-                    from = base + end + 1;
-                }
-                at = end + 1;
+            // Most families are one line, which stands nowhere else.
+            if family.len() == 1 && memchr::memchr(b'\n', text) == Some(text.len() - 1) {
+                continue;
             }
-            self.piece(source, from..span.lines.end);
+            let (mut from, mut start, mut ranges) = (0, 0, Vec::new());
+            for end in memchr::memchr_iter(b'\n', text) {
+                if !seen.first(text.get(start..end).unwrap_or_default()) {
+                    duplicates += 1;
+                    ranges.push(from..start);
+                    from = end + 1;
+                }
+                start = end + 1;
+            }
+            if from > 0 || !ranges.is_empty() {
+                ranges.push(from..text.len());
+                kept.insert(at, ranges);
+            }
         }
-        if let Some((source, span, _)) = header {
-            self.groups.push(Group { source, span, pieces: start..self.pieces.len() });
-        }
+        duplicates
     }
 
-    fn piece(&mut self, source: usize, lines: Range<usize>) {
-        if !lines.is_empty() {
-            self.pieces.push(Piece { source, lines });
-        }
+    fn source(&self, piece: &Piece) -> &Samples {
+        static NONE: Samples = Samples::none();
+        usize::try_from(piece.source).ok().and_then(|source| self.sources.get(source)).unwrap_or(&NONE)
+    }
+
+    fn text(&self, piece: &Piece) -> &[u8] {
+        self.source(piece).lines(piece.stretch())
     }
 
     /// How many series the page has.
@@ -117,41 +115,44 @@ impl Page {
 
     /// Roughly how many bytes the whole text has: what decides whether compressing pays.
     pub fn len_hint(&self) -> usize {
-        self.sources.iter().map(|samples| samples.text.len() + samples.names.len()).sum()
+        self.sources.iter().map(Samples::bytes).sum()
     }
 
     /// Appends the next 64 KiB or so of the page to `out`; false when there was nothing left.
     pub fn chunk(&self, cursor: &mut Cursor, out: &mut Vec<u8>) -> bool {
         let start = out.len();
-        while let Some(group) = self.groups.get(cursor.group) {
+        while let Some(piece) = self.pieces.get(cursor.piece) {
             if out.len() - start >= CHUNK {
                 return true;
             }
-            if cursor.piece < group.pieces.start {
-                cursor.piece = group.pieces.start;
+            let before = cursor.piece.checked_sub(1).and_then(|before| self.pieces.get(before));
+            if cursor.offset == 0 && before.is_none_or(|before| before.family != piece.family) {
+                header(self.source(piece), piece.stretch(), out);
             }
-            if cursor.piece == group.pieces.start && cursor.offset == 0 {
-                self.header(group, out);
-            }
-            let Some(piece) = self.pieces.get(cursor.piece).filter(|_| cursor.piece < group.pieces.end) else {
-                cursor.group += 1;
-                continue;
-            };
-            let text =
-                self.sources.get(piece.source).and_then(|samples| samples.text.get(piece.lines.clone())).unwrap_or_default();
-            let rest = text.get(cursor.offset..).unwrap_or_default();
-            let take = rest.len().min(CHUNK);
-            out.extend_from_slice(rest.get(..take).unwrap_or_default());
-            cursor.offset += take;
-            if cursor.offset >= text.len() {
-                cursor.offset = 0;
-                cursor.piece += 1;
-                if cursor.piece == group.pieces.end {
-                    cursor.group += 1;
+            match self.rest(cursor, piece) {
+                Some((offset, rest)) => {
+                    let text = rest.get(..CHUNK).unwrap_or(rest);
+                    out.extend_from_slice(text);
+                    cursor.offset = offset + text.len();
                 }
+                None => *cursor = Cursor { piece: cursor.piece + 1, offset: 0 },
             }
         }
         out.len() > start
+    }
+
+    /// What follows in the piece where `cursor` stands, up to the next line that is left out, and where that begins.
+    fn rest(&self, cursor: &Cursor, piece: &Piece) -> Option<(usize, &[u8])> {
+        let text = self.text(piece);
+        let range = match self.kept.get(&cursor.piece) {
+            None => cursor.offset..text.len(),
+            Some(kept) => {
+                let next = kept.iter().find(|range| range.end > cursor.offset)?;
+                next.start.max(cursor.offset)..next.end
+            }
+        };
+        let start = range.start;
+        text.get(range).filter(|rest| !rest.is_empty()).map(|rest| (start, rest))
     }
 
     /// The whole text at once, for tests and small pages.
@@ -160,45 +161,69 @@ impl Page {
         while self.chunk(&mut cursor, &mut out) {}
         out
     }
+}
 
-    fn header(&self, group: &Group, out: &mut Vec<u8>) {
-        let Some(samples) = self.sources.get(group.source) else { return };
-        let Some(span) = samples.spans.get(group.span) else { return };
-        let name = name(samples, span);
-        out.extend_from_slice(b"# HELP ");
-        out.extend_from_slice(name);
-        out.push(b' ');
-        escape_help(out, help(samples, span));
-        out.extend_from_slice(b"\n# TYPE ");
-        out.extend_from_slice(name);
-        out.push(b' ');
-        out.extend_from_slice(kind(span).word().as_bytes());
-        out.push(b'\n');
+impl Piece {
+    /// All stretches that are not empty, in the order of the page.
+    fn all(sources: &[Samples]) -> Vec<Piece> {
+        let mut pieces = Vec::with_capacity(sources.iter().map(Samples::stretches).sum());
+        let (mut names, mut table, hasher) = (Vec::<&[u8]>::new(), HashTable::<(&[u8], u32)>::new(), DefaultHashBuilder::default());
+        for (source, samples) in (0u32..).zip(sources) {
+            for (stretch, at) in (0u32..).zip(0..samples.stretches()) {
+                if samples.lines(at).is_empty() {
+                    continue;
+                }
+                let name = samples.name(at);
+                let hash = hash(&hasher, name);
+                let known = table.find(hash, |(known, _)| *known == name).map(|(_, family)| *family);
+                let family = known.unwrap_or_else(|| {
+                    let family = u32::try_from(names.len()).unwrap_or(u32::MAX);
+                    table.insert_unique(hash, (name, family), |(other, _)| self::hash(&hasher, other));
+                    names.push(name);
+                    family
+                });
+                pieces.push(Piece { family, source, stretch });
+            }
+        }
+        // From the order in which the families came to that of their names.
+        let mut order: Vec<(&[u8], usize)> = names.into_iter().zip(0..).collect();
+        order.sort_unstable();
+        let mut places = vec![0; order.len()];
+        for ((_, family), place) in order.into_iter().zip(0u32..) {
+            if let Some(known) = places.get_mut(family) {
+                *known = place;
+            }
+        }
+        for piece in &mut pieces {
+            let place = usize::try_from(piece.family).ok().and_then(|family| places.get(family));
+            piece.family = place.copied().unwrap_or(u32::MAX);
+        }
+        pieces.sort_by_key(|piece| piece.family);
+        pieces
+    }
+
+    fn stretch(&self) -> usize {
+        usize::try_from(self.stretch).unwrap_or(usize::MAX)
     }
 }
 
-fn name<'a>(samples: &'a Samples, span: &'a Span) -> &'a [u8] {
-    match &span.owner {
-        Owner::Static(family) => family.name.as_bytes(),
-        Owner::Named { name, .. } => samples.names.get(name.clone()).unwrap_or_default(),
-    }
-}
-
-fn help<'a>(samples: &'a Samples, span: &'a Span) -> &'a [u8] {
-    match &span.owner {
-        Owner::Static(family) => family.help.as_bytes(),
-        Owner::Named { help, .. } => samples.names.get(help.clone()).unwrap_or_default(),
-    }
-}
-
-fn kind(span: &Span) -> Kind {
-    match span.owner {
-        Owner::Static(family) => family.kind,
-        Owner::Named { kind, .. } => kind,
-    }
+fn header(samples: &Samples, stretch: usize, out: &mut Vec<u8>) {
+    let name = samples.name(stretch);
+    out.extend_from_slice(b"# HELP ");
+    out.extend_from_slice(name);
+    out.push(b' ');
+    escape_help(out, samples.help(stretch));
+    out.extend_from_slice(b"\n# TYPE ");
+    out.extend_from_slice(name);
+    out.push(b' ');
+    out.extend_from_slice(samples.kind(stretch).word().as_bytes());
+    out.push(b'\n');
 }
 
 fn escape_help(out: &mut Vec<u8>, help: &[u8]) {
+    if memchr::memchr2(b'\\', b'\n', help).is_none() {
+        return out.extend_from_slice(help);
+    }
     for &byte in help {
         match byte {
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -218,8 +243,8 @@ struct Seen<'a> {
 impl<'a> Seen<'a> {
     fn first(&mut self, line: &'a [u8]) -> bool {
         let series = memchr::memrchr(b' ', line).and_then(|end| line.get(..end)).unwrap_or(line);
-        let hash = self.hasher.hash_one(series);
-        let entry = self.table.entry(hash, |known| *known == series, |known| self.hasher.hash_one(*known));
+        let entry =
+            self.table.entry(hash(&self.hasher, series), |known| *known == series, |known| hash(&self.hasher, known));
         match entry {
             hashbrown::hash_table::Entry::Occupied(_) => false,
             hashbrown::hash_table::Entry::Vacant(vacant) => {
@@ -228,4 +253,11 @@ impl<'a> Seen<'a> {
             }
         }
     }
+}
+
+/// The hash of a name or a series. Without the length that a slice's own hash begins with: it is the end of what is hashed.
+fn hash(hasher: &DefaultHashBuilder, text: &[u8]) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(text);
+    hasher.finish()
 }

@@ -7,21 +7,26 @@ use super::labels::{Labels, push_label};
 use super::number::Value;
 
 /// The family that a stretch of lines belongs to.
-#[derive(Clone, Debug)]
-pub(super) enum Owner {
+#[derive(Clone, Copy, Debug)]
+enum Owner {
     Static(&'static Family),
-    /// Name and help are ranges of [`Samples::names`].
-    Named {
-        name: Range<usize>,
-        help: Range<usize>,
-        kind: Kind,
-    },
+    /// One of [`Samples::named`].
+    Named(usize),
 }
 
+/// A family whose name comes from the input. Name and help are ranges of [`Samples::names`].
 #[derive(Clone, Debug)]
-pub(super) struct Span {
-    pub(super) owner: Owner,
-    pub(super) lines: Range<usize>,
+struct Named {
+    name: Range<usize>,
+    help: Range<usize>,
+    kind: Kind,
+}
+
+/// A stretch of lines: it ends where the next one begins, or with the text. A page of 500 servers has 150,000 of them.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    owner: Owner,
+    start: usize,
 }
 
 /// The samples of one source: one text buffer for the lines, one for names that come from the input.
@@ -29,14 +34,20 @@ pub(super) struct Span {
 /// Nothing is allocated for a series; the buffers grow and are dropped with the page.
 #[derive(Debug, Default)]
 pub struct Samples {
-    pub(super) text: Vec<u8>,
-    pub(super) names: Vec<u8>,
-    pub(super) spans: Vec<Span>,
+    text: Vec<u8>,
+    names: Vec<u8>,
+    named: Vec<Named>,
+    spans: Vec<Span>,
     common: Labels,
     series: usize,
 }
 
 impl Samples {
+    /// Empty, for where none is needed.
+    pub(super) const fn none() -> Self {
+        Samples { text: Vec::new(), names: Vec::new(), named: Vec::new(), spans: Vec::new(), common: Labels::new(), series: 0 }
+    }
+
     /// Empty.
     pub fn new() -> Self {
         Samples::default()
@@ -53,54 +64,92 @@ impl Samples {
         if !same {
             self.open(Owner::Static(family));
         }
-        Rows {
-            name: family.name.as_bytes(),
-            text: &mut self.text,
-            spans: &mut self.spans,
-            common: &self.common,
-            series: &mut self.series,
-        }
+        Rows { name: family.name.as_bytes(), text: &mut self.text, common: &self.common, series: &mut self.series }
     }
 
     /// Opens a family whose name comes from the input. The caller answers for the name's characters
     /// (`[a-zA-Z_:][a-zA-Z0-9_:]*`); where two callers differ in type, the first one on the page wins.
     pub fn named(&mut self, name: &str, help: &str, kind: Kind) -> Rows<'_> {
-        let same = match self.spans.last() {
-            Some(Span { owner: Owner::Named { name: last, .. }, .. }) => self.names.get(last.clone()) == Some(name.as_bytes()),
-            _ => false,
-        };
-        if !same {
+        let last = self.spans.len().checked_sub(1);
+        let is_named = matches!(self.spans.last(), Some(Span { owner: Owner::Named(_), .. }));
+        if !(is_named && last.is_some_and(|last| self.name(last) == name.as_bytes())) {
             let start = self.names.len();
             self.names.extend_from_slice(name.as_bytes());
             let middle = self.names.len();
             self.names.extend_from_slice(help.as_bytes());
-            self.open(Owner::Named { name: start..middle, help: middle..self.names.len(), kind });
+            self.open(Owner::Named(self.named.len()));
+            self.named.push(Named { name: start..middle, help: middle..self.names.len(), kind });
         }
-        let name = match self.spans.last() {
-            Some(Span { owner: Owner::Named { name, .. }, .. }) => self.names.get(name.clone()).unwrap_or_default(),
-            _ => Default::default(),
-        };
-        Rows { name, text: &mut self.text, spans: &mut self.spans, common: &self.common, series: &mut self.series }
+        let name = self.named.last().and_then(|named| self.names.get(named.name.clone())).unwrap_or_default();
+        Rows { name, text: &mut self.text, common: &self.common, series: &mut self.series }
     }
 
     fn open(&mut self, owner: Owner) {
-        let at = self.text.len();
-        self.spans.push(Span { owner, lines: at..at });
+        self.spans.push(Span { owner, start: self.text.len() });
+    }
+
+    /// How many stretches there are, some of them maybe empty.
+    pub(super) fn stretches(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// The lines of a stretch.
+    pub(super) fn lines(&self, stretch: usize) -> &[u8] {
+        let Some(span) = self.spans.get(stretch) else { return &[] };
+        let end = self.spans.get(stretch + 1).map_or(self.text.len(), |next| next.start);
+        self.text.get(span.start..end).unwrap_or_default()
+    }
+
+    /// The name of a stretch's family.
+    pub(super) fn name(&self, stretch: usize) -> &[u8] {
+        match self.spans.get(stretch).map(|span| span.owner) {
+            Some(Owner::Static(family)) => family.name.as_bytes(),
+            Some(Owner::Named(place)) => {
+                self.named.get(place).and_then(|named| self.names.get(named.name.clone())).unwrap_or_default()
+            }
+            None => &[],
+        }
+    }
+
+    /// The help of a stretch's family.
+    pub(super) fn help(&self, stretch: usize) -> &[u8] {
+        match self.spans.get(stretch).map(|span| span.owner) {
+            Some(Owner::Static(family)) => family.help.as_bytes(),
+            Some(Owner::Named(place)) => {
+                self.named.get(place).and_then(|named| self.names.get(named.help.clone())).unwrap_or_default()
+            }
+            None => &[],
+        }
+    }
+
+    /// The type of a stretch's family.
+    pub(super) fn kind(&self, stretch: usize) -> Kind {
+        match self.spans.get(stretch).map(|span| span.owner) {
+            Some(Owner::Static(family)) => family.kind,
+            Some(Owner::Named(place)) => self.named.get(place).map_or(Kind::Untyped, |named| named.kind),
+            None => Kind::Untyped,
+        }
+    }
+
+    /// Bytes held: lines, and names from the input.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + self.names.len()
     }
 
     /// Takes over all samples of `other`, which is empty afterwards and keeps its memory.
     pub fn append(&mut self, other: &mut Samples) {
-        let (text, names) = (self.text.len(), self.names.len());
+        let (text, names, named) = (self.text.len(), self.names.len(), self.named.len());
         self.text.append(&mut other.text);
         self.names.append(&mut other.names);
+        let moved = |range: Range<usize>| range.start + names..range.end + names;
+        let others = other.named.drain(..);
+        self.named.extend(others.map(|other| Named { name: moved(other.name), help: moved(other.help), kind: other.kind }));
         self.spans.extend(other.spans.drain(..).map(|span| Span {
             owner: match span.owner {
-                Owner::Named { name, help, kind } => {
-                    Owner::Named { name: name.start + names..name.end + names, help: help.start + names..help.end + names, kind }
-                }
+                Owner::Named(place) => Owner::Named(place + named),
                 owner @ Owner::Static(_) => owner,
             },
-            lines: span.lines.start + text..span.lines.end + text,
+            start: span.start + text,
         }));
         self.series += std::mem::take(&mut other.series);
     }
@@ -124,6 +173,7 @@ impl Samples {
     pub fn clear(&mut self) {
         self.text.clear();
         self.names.clear();
+        self.named.clear();
         self.spans.clear();
         self.series = 0;
     }
@@ -133,7 +183,6 @@ impl Samples {
 pub struct Rows<'a> {
     name: &'a [u8],
     text: &'a mut Vec<u8>,
-    spans: &'a mut Vec<Span>,
     common: &'a Labels,
     series: &'a mut usize,
 }
@@ -151,8 +200,14 @@ impl Rows<'_> {
 
     /// As [`add_to`](Self::add_to) for names with a suffix, such as `_bucket`, and for labels known only at run time.
     pub fn line(&mut self, suffix: &str, entity: &Labels, labels: &[(&str, &str)], value: impl Value) -> &mut Self {
+        let rendered = self.common.as_bytes().len() + entity.as_bytes().len();
+        let own: usize = labels.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        // Room for nearly all of it at once.
+        self.text.reserve(self.name.len() + suffix.len() + rendered + own + 32);
         self.text.extend_from_slice(self.name);
-        self.text.extend_from_slice(suffix.as_bytes());
+        if !suffix.is_empty() {
+            self.text.extend_from_slice(suffix.as_bytes());
+        }
         if !(labels.is_empty() && entity.is_empty() && self.common.is_empty()) {
             let mut separator = b'{';
             for rendered in [self.common, entity] {
@@ -172,9 +227,6 @@ impl Rows<'_> {
         value.write(self.text);
         self.text.push(b'\n');
         *self.series += 1;
-        if let Some(span) = self.spans.last_mut() {
-            span.lines.end = self.text.len();
-        }
         self
     }
 }

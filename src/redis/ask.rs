@@ -37,6 +37,8 @@ pub(super) enum Ask {
     /// So many of the newest entries.
     AclLog(usize),
     ServerExt,
+    /// What a running session has found.
+    HotKeys,
 }
 
 impl Ask {
@@ -63,6 +65,7 @@ impl Ask {
             Ask::ClusterShards => &["CLUSTER", "SHARDS"],
             Ask::AclLog(_) => &["ACL", "LOG"],
             Ask::ServerExt => &["SERVER"],
+            Ask::HotKeys => &["HOTKEYS", "GET"],
         }
     }
 

@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use super::info::{Info, item, items, number};
+use super::info::{Info, item, items, number, some_items};
 use crate::exposition::{Family, Labels, Samples};
 
 static CALLS: Family = Family::counter("redis_commands_total", "Calls of the command (INFO cmdstat, calls).");
@@ -34,9 +34,9 @@ pub(super) struct Command<'a> {
 /// Servers before 6.2 lack the last two; sub-commands stand for themselves from 7.0 on.
 pub(super) fn parse<'a>(info: &Info<'a>) -> Vec<Command<'a>> {
     let commands = info.with_prefix("cmdstat_").filter_map(|(name, list)| {
-        let count = |of| item(list, of).and_then(number);
-        let (calls, usec) = (count("calls")?, count("usec")?);
-        Some(Command { name, calls, usec, rejected: count("rejected_calls"), failed: count("failed_calls") })
+        let counts = some_items(list, ["calls", "usec", "rejected_calls", "failed_calls"]);
+        let [calls, usec, rejected, failed] = counts.map(|count| count.and_then(number));
+        Some(Command { name, calls: calls?, usec: usec?, rejected, failed })
     });
     commands.collect()
 }

@@ -1,9 +1,12 @@
 //! One kept connection to one server: opened when needed, pipelined, bounded in what it reads, closed after any doubt.
 
+use std::cell::RefCell;
 use std::io;
+use std::pin::Pin;
+use std::task::ready;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 
 use super::address::Endpoint;
@@ -16,8 +19,13 @@ use crate::tls;
 /// commands stay below 300 KiB; lists cost about 10 times their bytes in memory, so the bound is kept tight.
 const LIMIT: usize = 2 * 1024 * 1024;
 
-/// What is set aside for a round trip at first: INFO fits.
-const ROOM: usize = 16 * 1024;
+/// What one read takes: INFO and all that comes with it fit.
+const ROOM: usize = 64 * 1024;
+
+thread_local! {
+    /// What the connections of a thread read into. Of many servers each one's own would be much, and stay empty while all are awaited.
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; ROOM].into());
+}
 
 /// Why a server could not be asked. The text is the same for the same cause, since it becomes a label.
 #[derive(Debug, thiserror::Error)]
@@ -123,17 +131,16 @@ impl Connection {
 
     /// The bytes of so many replies; `broken`: what became of the request.
     async fn receive(&mut self, count: usize, mut broken: Option<io::Error>) -> Result<Bytes, Failure> {
-        // Nothing is kept for the next time: of many servers that would be much, and rest unused.
-        let (mut bytes, mut finder) = (BytesMut::with_capacity(ROOM), Finder::new(count));
+        let (mut bytes, mut finder) = (BytesMut::new(), Finder::new(count));
         loop {
             match finder.find(&bytes).map_err(|_| self.nonsense())? {
                 Found::All(length) if length == bytes.len() => return Ok(bytes.freeze()),
                 // More than was asked for: who knows what belongs to what.
                 Found::All(_) => return Err(self.nonsense()),
                 Found::More(length) if length > LIMIT => return Err(Failure::TooLarge(self.endpoint.clone())),
-                Found::More(length) => bytes.reserve((length - bytes.len()).max(ROOM / 2)),
+                Found::More(length) => bytes.reserve(length - bytes.len()),
             }
-            let end = match self.stream.read_buf(&mut bytes).await {
+            let end = match self.read(&mut bytes).await {
                 Ok(0) => "the server closed it".to_owned(),
                 Ok(_) => continue,
                 Err(error) => broken.take().unwrap_or(error).to_string(),
@@ -141,6 +148,19 @@ impl Connection {
             let words = (!self.answered).then(|| farewell(bytes.freeze())).flatten();
             return Err(words.map_or_else(|| Failure::Lost(self.endpoint.clone(), end), Failure::Refused));
         }
+    }
+
+    /// Appends what has come; nothing at the end of the stream.
+    async fn read(&mut self, bytes: &mut BytesMut) -> io::Result<usize> {
+        std::future::poll_fn(|context| {
+            READ.with_borrow_mut(|room| {
+                let mut room = ReadBuf::new(room);
+                ready!(Pin::new(&mut self.stream).poll_read(context, &mut room))?;
+                bytes.extend_from_slice(room.filled());
+                std::task::Poll::Ready(Ok(room.filled().len()))
+            })
+        })
+        .await
     }
 
     fn nonsense(&self) -> Failure {

@@ -23,7 +23,7 @@ pub fn read_as_any_server(bytes: &[u8]) -> Vec<u8> {
         settings.set(flag, Origin::CommandLine, Setting::Switch(true));
     }
     let Ok(options) = Options::read(&settings) else { return Vec::new() };
-    let options = Options { latencies: true, groups: 3, slots: 3, rdb_size: false, ..options };
+    let options = Options { latencies: true, groups: 3, slots: 3, hot_keys: 3, rdb_size: false, ..options };
     let (keys, roots) = (Arc::new(Wanted::default()), Roots::default());
     let manner = Manner { options, timeout: Duration::from_secs(1), keys, roots };
     let mut server = Server::new(Target::found(Endpoint::Tcp("localhost".to_owned(), 6379)), manner);

@@ -9,6 +9,10 @@ static TTL: Family =
     Family::gauge("redis_db_avg_ttl_seconds", "Average time to live of the keys that expire (INFO keyspace, avg_ttl).");
 static CACHED: Family =
     Family::gauge("redis_db_keys_cached", "Keys of the database that are held in memory, KeyDB (INFO keyspace, cached_keys).");
+static LASTING: Family = Family::gauge(
+    "redis_keys_without_ttl_ratio",
+    "Share of the database's keys that never expire (INFO keyspace, 1 - expires / keys).",
+);
 
 /// The most databases that are shown as empty: far above any honest setting, since the number comes from the server.
 const MOST: u32 = 16_384;
@@ -44,6 +48,16 @@ pub(super) fn emit(info: &Info<'_>, databases: Option<u32>, compat: bool, out: &
     for (database, list) in &lines {
         if let Some(count) = find(list, "cached_keys", 3).and_then(number) {
             out.family(&CACHED).add([("db", &label(*database))], count);
+        }
+    }
+}
+
+/// Writes which share of the keys never expires, of databases that have keys.
+pub(super) fn lasting(info: &Info<'_>, out: &mut Samples) {
+    for (database, list) in info.numbered("db") {
+        let count = |name| item(list, name).and_then(number);
+        if let (Some(keys @ 1.0..), Some(expiring)) = (count("keys"), count("expires")) {
+            out.family(&LASTING).add([("db", &label(database))], (1.0 - expiring / keys).max(0.0));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! LATENCY HISTOGRAM and LATENCY LATEST: how long commands take, and the latest latency spikes.
 
+use hashbrown::HashMap;
+
 use super::resp::Value;
 
 use super::beyond::latency::Histogram;
@@ -50,8 +52,11 @@ pub(super) fn histograms<'a>(
     compat: bool,
     out: &mut Samples,
 ) {
-    let (none, mut number, mut rows) = (Labels::new(), itoa::Buffer::new(), out.family(&HISTOGRAM));
+    let (mut command, mut number, mut rows) = (Labels::new(), itoa::Buffer::new(), out.family(&HISTOGRAM));
+    let sums = Sums::of(commands, compat);
     for (name, Histogram { calls, buckets }) in histograms {
+        command.clear();
+        command.push("cmd", name);
         for (limit, count) in buckets {
             let scientific;
             let limit = if *limit < 1_000_000 {
@@ -60,19 +65,32 @@ pub(super) fn histograms<'a>(
                 scientific = exponent(*limit);
                 &scientific
             };
-            rows.line("_bucket", &none, &[("cmd", name), ("le", limit)], *count);
+            rows.line("_bucket", &command, &[("le", limit)], *count);
         }
-        rows.line("_bucket", &none, &[("cmd", name), ("le", "+Inf")], *calls);
-        rows.line("_sum", &none, &[("cmd", name)], sum(name, commands, compat));
-        rows.line("_count", &none, &[("cmd", name)], *calls);
+        rows.line("_bucket", &command, &[("le", "+Inf")], *calls);
+        rows.line("_sum", &command, &[], sums.of_command(name)).line("_count", &command, &[], *calls);
     }
 }
 
-fn sum(name: &str, commands: &[Command<'_>], compat: bool) -> f64 {
-    let plain = |name: &str| !compat || name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'|');
-    let own = |other: &str| other.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('|'));
-    let own = commands.iter().filter(|command| own(command.name) && plain(command.name));
-    own.fold(0.0, |sum, command| sum + command.usec)
+/// Microseconds of each command, its sub-commands' among them, and of each sub-command: `config`, `config|get`.
+struct Sums<'a>(HashMap<&'a str, f64>);
+
+impl<'a> Sums<'a> {
+    fn of(commands: &[Command<'a>], compat: bool) -> Self {
+        let plain = |name: &str| !compat || name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'|');
+        let mut sums = HashMap::with_capacity(commands.len());
+        for command in commands.iter().filter(|command| plain(command.name)) {
+            *sums.entry(command.name).or_insert(0.0) += command.usec;
+            if let Some((whole, _)) = command.name.split_once('|') {
+                *sums.entry(whole).or_insert(0.0) += command.usec;
+            }
+        }
+        Sums(sums)
+    }
+
+    fn of_command(&self, name: &str) -> f64 {
+        self.0.get(name).copied().unwrap_or(0.0)
+    }
 }
 
 /// A limit of a million or more as Go prints it, `1.081344e+06`: the label must be the same text as redis_exporter's.
@@ -103,8 +121,9 @@ mod tests {
         let info = Info::parse("cmdstat_get:calls=1,usec=7\ncmdstat_getset:calls=1,usec=100\ncmdstat_a-b:calls=1,usec=9\n");
         let commands = commands::parse(&info);
         for compat in [false, true] {
-            assert_eq!((sum("get", &commands, compat), sum("none", &commands, compat)), (7.0, 0.0));
-            assert_eq!(sum("a-b", &commands, compat), if compat { 0.0 } else { 9.0 });
+            let sums = Sums::of(&commands, compat);
+            assert_eq!((sums.of_command("get"), sums.of_command("none")), (7.0, 0.0));
+            assert_eq!(sums.of_command("a-b"), if compat { 0.0 } else { 9.0 });
         }
     }
 

@@ -16,6 +16,7 @@ mod fields;
 mod found;
 #[cfg(fuzzing)]
 mod fuzzing;
+mod hotkeys;
 mod info;
 mod instance;
 mod keys;
@@ -32,6 +33,7 @@ mod replication;
 mod reply;
 mod resp;
 mod retired;
+mod retry;
 mod rights;
 mod sentinel;
 mod slowlog;

@@ -35,6 +35,8 @@ flags! {
     GROUPS = number("redis.client-groups", 0, "Show how many connections there are by user, name, library and kind: the so many largest groups, and the rest as one. 0 for none.");
     SLOTS = number("redis.cluster-slots", 0, "Show what the so many slots of a cluster node cost that cost most (CLUSTER SLOT-STATS of Redis 8.2 and Valkey 8), and the replicas of each shard. 0 for none.");
     DENIALS = switch("redis.acl-log", false, "Count what the server refused its users, by user and reason (ACL LOG).");
+    LASTING = switch("redis.keys-without-ttl", false, "Show which share of the keys of a database never expires.");
+    HOT_KEYS = number("redis.hot-keys", 0, "Show so many of the keys that take most of the server's CPU and network, with their names, while a HOTKEYS session of Redis 8.6 runs; none is started. 0 for none.");
     COMPAT = text("redis.compat", "", "redis_exporter: show what is plainly wrong in redis_exporter as it shows it.");
 }
 
@@ -70,6 +72,10 @@ pub(super) struct Options {
     pub(super) slots: usize,
     /// ACL LOG.
     pub(super) denials: bool,
+    /// The share of keys that never expire.
+    pub(super) lasting: bool,
+    /// Hot keys, 0 for none.
+    pub(super) hot_keys: usize,
     /// redis_exporter's plain mistakes, by its own words: databases of a Sentinel, items of the keyspace by position, no mode of
     /// Valkey, no sum for names with other characters, nil as 0.
     pub(super) compat: bool,
@@ -107,6 +113,8 @@ impl Options {
             groups: few(&GROUPS),
             slots: few(&SLOTS),
             denials: on(&DENIALS),
+            lasting: on(&LASTING),
+            hot_keys: few(&HOT_KEYS),
             compat,
         })
     }

@@ -9,7 +9,7 @@ use super::keys::Facts;
 use super::options::Options;
 use super::plan::Known;
 use super::resp::Value;
-use super::{clients, commands, config, fields, instance, keyspace, latency, replication, reply, rights, sentinel, slowlog};
+use super::{clients, commands, config, fields, hotkeys, instance, keyspace, latency, replication, reply, rights, sentinel, slowlog};
 use crate::exposition::Samples;
 
 /// How many databases a server has that does not tell: the default of all servers.
@@ -57,6 +57,9 @@ impl Answers {
         // A Sentinel has no databases; redis_exporter shows 16 empty ones.
         let has_databases = info.get("sentinel_masters").is_none() || options.compat;
         keyspace::emit(&info, (options.empty_databases && has_databases).then_some(databases), options.compat, out);
+        if options.lasting {
+            keyspace::lasting(&info, out);
+        }
         if let Some(config) = config {
             config.emit(out);
         }
@@ -83,6 +86,7 @@ impl Answers {
             Ask::InfoModules => fields::modules(&Info::parse(&reply::text(reply).unwrap_or_default()), out),
             Ask::ClientList => clients::emit(reply, options, out),
             Ask::ServerExt => fields::tile38(reply, out),
+            Ask::HotKeys => hotkeys::emit(reply, options.hot_keys, out),
             Ask::LatencyLatest => latency::spikes(reply, out),
             Ask::SlowlogLength => slowlog::length(reply, out),
             Ask::SlowlogLast => slowlog::last(reply, out),

@@ -68,6 +68,7 @@ pub(super) fn plan(known: Option<&Known>, options: &Options) -> Vec<Ask> {
             asks.extend([Ask::SlotStats(options.slots), Ask::ClusterShards]);
         }
         asks.extend(options.denials.then_some(Ask::AclLog(DENIALS)));
+        asks.extend((options.hot_keys > 0).then_some(Ask::HotKeys));
         asks.extend(options.tile38.then_some(Ask::ServerExt));
         if options.latencies {
             asks.push(Ask::LatencyLatest);

@@ -41,6 +41,7 @@ pub(super) fn acl(options: &Options, wanted: &keys::Wanted) -> String {
         asks.extend([Ask::SlotStats(0), Ask::ClusterShards]);
     }
     asks.extend(options.denials.then_some(Ask::AclLog(0)));
+    asks.extend((options.hot_keys > 0).then_some(Ask::HotKeys));
     asks.extend(options.tile38.then_some(Ask::ServerExt));
     if options.latencies {
         asks.extend([Ask::LatencyLatest, Ask::LatencyHistogram(Vec::new())]);

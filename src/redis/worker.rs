@@ -15,6 +15,7 @@ use super::options::Options;
 use super::outcome::{Outcome, Total};
 use super::page::Answers;
 use super::plan::{Known, plan};
+use super::retry::Retry;
 use super::target::Target;
 use super::{COLLECTOR, reply};
 use crate::exposition::{Labels, Samples};
@@ -46,14 +47,15 @@ pub(super) struct Server {
     keys: Option<Keys>,
     total: Total,
     beyond: Beyond,
-    /// Scrapes in a row for which it gave no answer in time.
-    late: u32,
+    /// Since it gave a scrape no answer in time.
+    retry: Option<Retry>,
 }
 
 impl Worker for Server {
     async fn collect(&mut self, job: &Job) {
         let start = Instant::now();
-        let limit = self.limit(job.remaining());
+        let late = self.retry.as_ref().is_some_and(|retry| !retry.is_over());
+        let limit = if late { Duration::ZERO } else { self.limit(job.remaining()) };
         let (mut answers, mut connect, mut ping) = (Answers::default(), Duration::ZERO, None);
         // Beside each other, so that neither waits for the other.
         let (mut keys, mut found) = (self.keys.take(), Findings::default());
@@ -66,7 +68,11 @@ impl Worker for Server {
         let (read, _) = tokio::join!(read, tokio::time::timeout(limit, singles));
         self.keys = keys;
         let result = read.unwrap_or_else(|_| Err(Failure::Late(self.target.endpoint.clone())));
-        self.late = if matches!(result, Err(Failure::Late(_))) { self.late.wrapping_add(1) } else { 0 };
+        self.retry = match &result {
+            Err(Failure::Late(_)) if late => self.retry.take(),
+            Err(Failure::Late(_)) => Some(Retry::start(&self.target, &self.manner)),
+            _ => None,
+        };
         let error = result.err().map(|failure| (failure.to_string(), failure.reason()));
         if self.known.as_mut().is_some_and(Known::take_moved) || error.is_some() {
             self.connection = None;
@@ -108,15 +114,12 @@ impl Server {
     pub(super) fn new(target: Target, manner: Manner) -> Self {
         let keys = Keys::new(&manner.keys, &target, &manner);
         let beyond = Beyond::new(&target.endpoint, manner.roots.clone());
-        Server { target, manner, connection: None, known: None, keys, total: Total::default(), beyond, late: 0 }
+        Server { target, manner, connection: None, known: None, keys, total: Total::default(), beyond, retry: None }
     }
 
-    /// How long to wait for the server. One that hangs keeps the whole page waiting: it is given a quarter of the time then, and all of it
-    /// again in every fourth scrape, for it may be slow and alive.
+    /// How long to wait for the server. A little of the time is ours, to tell that the server took the rest.
     fn limit(&self, remaining: Duration) -> Duration {
-        // A little of the time is ours, to tell that the server took the rest.
-        let limit = remaining.mul_f64(0.95).min(self.manner.timeout);
-        if self.late.is_multiple_of(4) { limit } else { limit / 4 }
+        remaining.mul_f64(0.95).min(self.manner.timeout)
     }
 
     /// What the checks of this server find.

@@ -276,12 +276,13 @@ fn take_number(mark: u8, bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 /// Families that redis_exporter does not have.
-pub const BEYOND: [&str; 50] = [
+pub const BEYOND: [&str; 56] = [
     "redis_acl_denied_total",
     "redis_active_defrag_time_seconds_total",
     "redis_aof_rewrite_consecutive_failures",
     "redis_aof_rewrites_total",
     "redis_audit_finding",
+    "redis_bigkey_bytes",
     "redis_client_connections",
     "redis_client_idle_seconds_max",
     "redis_client_output_buffer_bytes_max",
@@ -294,9 +295,12 @@ pub const BEYOND: [&str; 50] = [
     "redis_current_fork_progress_ratio",
     "redis_db_keys_with_expiring_items",
     "redis_forks_total",
+    "redis_hotkey_share",
     "redis_io_thread_clients",
     "redis_io_thread_reads_total",
     "redis_io_thread_writes_total",
+    "redis_key_prefix_bytes",
+    "redis_key_prefix_keys",
     "redis_key_size_distribution",
     "redis_keys_check_age_seconds",
     "redis_keys_check_duration_seconds",
@@ -305,6 +309,8 @@ pub const BEYOND: [&str; 50] = [
     "redis_keys_check_left_off",
     "redis_keys_check_round_trips_seconds",
     "redis_keys_check_success",
+    "redis_keys_sample_ratio",
+    "redis_keys_without_ttl_ratio",
     "redis_latency_percentiles_age_seconds",
     "redis_latency_spike_max_seconds",
     "redis_loading_eta_seconds",

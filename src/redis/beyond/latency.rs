@@ -10,7 +10,7 @@ use super::super::resp::Value;
 use hashbrown::HashMap;
 
 use super::super::commands::Command;
-use super::super::info::{Info, item};
+use super::super::info::{Info, some_items};
 use super::super::reply::{integer, list, pairs};
 use crate::exposition::{Family, Labels, Samples};
 
@@ -80,8 +80,9 @@ struct Count {
 impl Count {
     /// `calls=4,usec=312,usec_per_call=78.00,rejected_calls=0,failed_calls=0`
     fn parse(list: &str) -> Option<Self> {
-        let number = |name| item(list, name)?.parse::<i64>().ok().filter(|number| (0..i64::MAX).contains(number));
-        Some(Count { calls: number("calls")?, usec: number("usec")? })
+        let number = |text: Option<&str>| text?.parse::<i64>().ok().filter(|number| (0..i64::MAX).contains(number));
+        let [calls, usec] = some_items(list, ["calls", "usec"]);
+        Some(Count { calls: number(calls)?, usec: number(usec)? })
     }
 }
 
@@ -239,9 +240,11 @@ impl Histograms {
     pub(in super::super) fn emit(&self, commands: &[Command<'_>], compat: bool, out: &mut Samples) {
         super::super::latency::histograms(self.iter(), commands, compat, out);
         let usec: HashMap<&str, f64> = commands.iter().map(|command| (command.name, command.usec)).collect();
-        let (none, mut rows) = (Labels::new(), out.family(&LATENCY));
+        let (mut command, mut rows) = (Labels::new(), out.family(&LATENCY));
         for (name, histogram) in self.iter() {
             let Some(usec) = usec.get(name) else { continue };
+            command.clear();
+            command.push("cmd", name);
             let mut buckets = histogram.buckets.iter().peekable();
             let mut count = 0;
             for (limit, label) in LADDER {
@@ -249,11 +252,10 @@ impl Histograms {
                 while let Some((_, below)) = buckets.next_if(|(own, _)| *own <= limit + limit / 32) {
                     count = *below;
                 }
-                rows.line("_bucket", &none, &[("cmd", name), ("le", label)], count);
+                rows.line("_bucket", &command, &[("le", label)], count);
             }
-            rows.line("_bucket", &none, &[("cmd", name), ("le", "+Inf")], histogram.calls);
-            rows.line("_sum", &none, &[("cmd", name)], usec / 1e6);
-            rows.line("_count", &none, &[("cmd", name)], histogram.calls);
+            rows.line("_bucket", &command, &[("le", "+Inf")], histogram.calls);
+            rows.line("_sum", &command, &[], usec / 1e6).line("_count", &command, &[], histogram.calls);
         }
     }
 }

@@ -9,10 +9,12 @@ mod groups;
 mod link;
 mod lua_pattern;
 mod pass;
+mod prefixes;
 mod scripts;
 mod search;
 mod sizes;
 mod streams;
+mod survey;
 mod wanted;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +26,7 @@ pub(super) use self::findings::Findings;
 use self::link::Budget;
 pub(super) use self::link::Link;
 use self::pass::Report;
+use self::survey::Survey;
 pub(super) use self::wanted::{Wanted, flags};
 use super::target::Target;
 use super::worker::Manner;
@@ -80,6 +83,8 @@ struct Last {
     report: Option<Report>,
     findings: Findings,
     found: Option<Instant>,
+    /// For the next pass.
+    survey: Survey,
 }
 
 impl Drop for Keys {
@@ -140,8 +145,10 @@ impl Keys {
         let mut link = Link::new(self.target.clone(), self.manner.clone(), Some(budget));
         let (wanted, last, spared) = (self.wanted.clone(), self.last.clone(), self.is_spared());
         self.pass = Some(tokio::spawn(async move {
-            let (report, findings) = pass::run(&mut link, &wanted, facts, spared).await;
+            let mut survey = std::mem::take(&mut last.lock().unwrap_or_else(PoisonError::into_inner).survey);
+            let (report, findings) = pass::run(&mut link, &wanted, &mut survey, facts, spared).await;
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.survey = survey;
             if report.complete {
                 (last.findings, last.found) = (findings, Some(Instant::now()));
             }

@@ -10,6 +10,7 @@ use super::super::connection::Failure;
 use super::super::reply::{list, refusal, text};
 use super::findings::Findings;
 use super::link::Link;
+use super::survey::Survey;
 use super::wanted::{Key, Wanted};
 use super::{Facts, groups, scripts, search, sizes, streams};
 use crate::exposition::{Family, from_u64};
@@ -105,12 +106,21 @@ fn by_database(keys: &[Key]) -> Vec<(u32, Vec<&[u8]>)> {
 }
 
 /// Searches for all that is wanted; `spared`: but not for keys and streams.
-pub(super) async fn run(link: &mut Link, wanted: &Wanted, facts: Facts, spared: bool) -> (Report, Findings) {
+pub(super) async fn run(
+    link: &mut Link,
+    wanted: &Wanted,
+    survey: &mut Survey,
+    facts: Facts,
+    spared: bool,
+) -> (Report, Findings) {
     let (start, mut out, mut tally, mut failed) = (Instant::now(), Findings::default(), Tally::default(), None);
     let mut duration = Duration::ZERO;
     let result = async {
         if !spared {
             keys(link, wanted, &mut tally, &mut out, &mut failed).await?;
+            if wanted.needs_survey() {
+                heed(survey.run(link, wanted, &mut tally, &mut out).await, &mut failed)?;
+            }
         }
         if !wanted.groups.is_empty() {
             let start = Instant::now();
@@ -240,6 +250,16 @@ impl<'a> Scan<'a> {
     /// Of all keys of `database`, or those that match.
     pub(super) fn new(database: u32, pattern: Option<&'a [u8]>, batch: u64) -> Self {
         Scan { database, pattern, batch, cursor: Some(b"0".to_vec()) }
+    }
+
+    /// The same from a place where another one stopped, if there is one.
+    pub(super) fn at(self, place: Option<Vec<u8>>) -> Self {
+        Scan { cursor: place.or(self.cursor), ..self }
+    }
+
+    /// Where it stands; `None` at the start and at the end.
+    pub(super) fn place(self) -> Option<Vec<u8>> {
+        self.cursor.filter(|cursor| cursor != b"0")
     }
 
     /// The next names, possibly none; `None` at the end.

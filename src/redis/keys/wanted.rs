@@ -13,6 +13,9 @@ const SINGLES: usize = 100;
 /// The most that one SCAN looks at: the server does nothing else meanwhile.
 const BATCH: u64 = 10_000;
 
+/// The most large keys, and prefixes of a database, that are shown.
+const SURVEYED: u64 = 1_000;
+
 /// The longest script.
 const SCRIPT: u64 = 1024 * 1024;
 
@@ -42,6 +45,10 @@ flags! {
     READ_ONLY = switch("redis.lua-script-read-only", false, "Run the scripts with EVAL_RO.") "REDIS_EXPORTER_LUA_SCRIPT_READ_ONLY";
     INDEXES = switch("redis.include-search-indexes-metrics", false, "Show search indexes.") "REDIS_EXPORTER_INCL_SEARCH_INDEXES_METRICS";
     CHECK_INDEXES = text("redis.check-search-indexes", ".*", "Regular expression of the search indexes that are shown.") "REDIS_EXPORTER_CHECK_SEARCH_INDEXES";
+    LARGEST = number("redis.big-keys", 0, "Show so many of the server's largest keys, with their names. 0 for none.") "STACK_EXPORTER_REDIS_BIG_KEYS";
+    PREFIXES = number("redis.key-prefixes", 0, "Show keys and bytes of so many prefixes of names per database, those that take most memory, and of the rest as other. 0 for none.") "STACK_EXPORTER_REDIS_KEY_PREFIXES";
+    SEPARATOR = text("redis.key-prefix-separator", ":", "Where the prefix of a key's name ends.") "STACK_EXPORTER_REDIS_KEY_PREFIX_SEPARATOR";
+    SAMPLE = number("redis.keys.sample", 100_000, "Keys of each database that one search for large keys and prefixes looks at, at most; the next one goes on behind them.") "STACK_EXPORTER_REDIS_KEYS_SAMPLE";
     INTERVAL = time("redis.keys.interval", Duration::from_secs(60), "How often keys are searched, in the background; a scrape shows what was found last.") "STACK_EXPORTER_REDIS_KEYS_INTERVAL";
     PER_SECOND = number("redis.keys.per-second", 10_000, "Keys a second that the search looks at, at most.") "STACK_EXPORTER_REDIS_KEYS_PER_SECOND";
     SHARE = number("redis.keys.server-percent", 2, "Share of the server's time that the search takes, at most, in percent.") "STACK_EXPORTER_REDIS_KEYS_SERVER_PERCENT";
@@ -89,6 +96,12 @@ pub(in crate::redis) struct Wanted {
     pub(super) scripts: Vec<Script>,
     pub(super) read_only: bool,
     pub(super) indexes: Option<regex_lite::Regex>,
+    /// How many of the largest keys, and how many prefixes, 0 for none.
+    pub(super) largest: usize,
+    pub(super) prefixes: usize,
+    pub(super) separator: String,
+    /// Keys of a database that one pass looks at for these.
+    pub(super) sample: u64,
     pub(super) interval: Duration,
     pub(super) keys_per_second: f64,
     pub(super) share: f64,
@@ -125,6 +138,7 @@ impl Wanted {
         let (streams, named) = split(list(&CHECK_STREAMS)?);
         let single_streams = distinct(list(&CHECK_SINGLE_STREAMS)?.into_iter().chain(named));
         let percent = settings.number(&SHARE).clamp(1, 100);
+        let few = |flag| usize::try_from(settings.number(flag).min(SURVEYED)).unwrap_or_default();
         let mut wanted = Wanted {
             single_keys,
             single_streams,
@@ -140,6 +154,10 @@ impl Wanted {
             scripts: scripts(&settings.text(&SCRIPTS))?,
             read_only: settings.switch(&READ_ONLY),
             indexes: None,
+            largest: few(&LARGEST),
+            prefixes: few(&PREFIXES),
+            separator: settings.text(&SEPARATOR),
+            sample: settings.number(&SAMPLE).max(1),
             interval: settings.time(&INTERVAL),
             keys_per_second: crate::exposition::from_u64(settings.number(&PER_SECOND).max(1)),
             share: crate::exposition::from_u64(percent) / 100.0,
@@ -165,6 +183,12 @@ impl Wanted {
             || !self.groups.is_empty()
             || !self.scripts.is_empty()
             || self.indexes.is_some()
+            || self.needs_survey()
+    }
+
+    /// Whether large keys or prefixes are wanted.
+    pub(super) fn needs_survey(&self) -> bool {
+        self.largest > 0 || self.prefixes > 0
     }
 }
 
