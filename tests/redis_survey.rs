@@ -96,7 +96,11 @@ fn keys_and_bytes_are_those_of_the_data() {
         };
         assert_eq!(bytes["user:"], of("user:", 1..=700, ""), "{name}");
         assert_eq!(bytes["session:"], of("session:", 1..=300, ":cart"), "{name}");
-        assert_eq!((bytes["queue:"], bytes[""]), (memory(&server, "0", "queue:mail"), memory(&server, "0", "catalogue")), "{name}");
+        assert_eq!(
+            (bytes["queue:"], bytes[""]),
+            (memory(&server, "0", "queue:mail"), memory(&server, "0", "catalogue")),
+            "{name}"
+        );
         assert_eq!(by(&page, "redis_key_prefix_keys", "db2", "prefix"), [(String::new(), 1.0), ("user:".into(), 1.0)].into());
         for db in ["db0", "db2"] {
             assert_eq!(page.value("redis_keys_sample_ratio", &[("db", db)]), Some(1.0), "{name}");
@@ -221,7 +225,10 @@ fn hot_keys_while_a_session_runs() {
     let session = |active: u8, outer: &str| {
         let text = |text: &str| format!("${}\r\n{text}\r\n", text.len());
         let mut fields = vec![("tracking-active", format!(":{active}\r\n")), ("sample-ratio", ":1\r\n".to_owned())];
-        fields.extend([("all-commands-all-slots-us", ":200\r\n".to_owned()), ("net-bytes-all-commands-all-slots", ":1000\r\n".into())]);
+        fields.extend([
+            ("all-commands-all-slots-us", ":200\r\n".to_owned()),
+            ("net-bytes-all-commands-all-slots", ":1000\r\n".into()),
+        ]);
         let keys = |list: &[(&str, u32)]| {
             let pairs: String = list.iter().map(|(key, taken)| format!("{}:{taken}\r\n", text(key))).collect();
             format!("*{}\r\n{pairs}", list.len() * 2)

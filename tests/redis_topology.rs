@@ -90,25 +90,41 @@ fn no_password_reaches_a_server_that_it_is_not_for() {
 
 // --- Cluster ---
 
+const NODE: [&str; 6] = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--requirepass", "s3cret"];
+
 /// Three masters that know each other, with the password `s3cret`.
-fn cluster() -> Vec<Redis> {
-    let args = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--requirepass", "s3cret"];
-    let nodes: Vec<Redis> = (0..3).map(|_| Redis::start(&args)).collect();
-    for other in &nodes[1..] {
-        let meet = ["CLUSTER", "MEET", "127.0.0.1", &other.port.to_string()];
-        assert!(nodes[0].send_all(&[&["AUTH", "s3cret"], &meet]).ends_with("+OK\r\n"));
-    }
-    for node in &nodes {
-        wait_for("the nodes to know each other", Duration::from_secs(60), || {
-            node.send_all(&[&["AUTH", "s3cret"], &["CLUSTER", "NODES"]]).matches(" connected").count() == 3
-        });
-    }
+fn cluster(more: &[&str]) -> Vec<Redis> {
+    let nodes: Vec<Redis> = (0..3).map(|_| Redis::start(&[&NODE[..], more].concat())).collect();
+    nodes[1..].iter().for_each(|other| meet(&nodes[0], other));
+    nodes.iter().for_each(|node| knows(node, nodes.len()));
     nodes
+}
+
+fn meet(node: &Redis, other: &Redis) {
+    let meet = ["CLUSTER", "MEET", "127.0.0.1", &other.port.to_string()];
+    assert!(node.send_all(&[&["AUTH", "s3cret"], &meet]).ends_with("+OK\r\n"));
+}
+
+fn knows(node: &Redis, count: usize) {
+    wait_for("the nodes to know each other", Duration::from_secs(60), || {
+        node.send_all(&[&["AUTH", "s3cret"], &["CLUSTER", "NODES"]]).matches(" connected").count() == count
+    });
+}
+
+/// Waits for a page on which just these servers are up.
+fn are_up(agent: &Agent, what: &str, wanted: impl IntoIterator<Item = String>) {
+    let (wanted, mut last) = (wanted.into_iter().collect::<BTreeSet<_>>(), BTreeSet::new());
+    let end = std::time::Instant::now() + Duration::from_secs(120);
+    while last != wanted {
+        assert!(std::time::Instant::now() < end, "{what}: {last:?} instead of {wanted:?}\n{}", agent.log());
+        std::thread::sleep(Duration::from_millis(200));
+        last = up(&agent.scrape("/metrics/redis"));
+    }
 }
 
 #[test]
 fn all_nodes_of_a_cluster_from_one_seed() {
-    let nodes = cluster();
+    let nodes = cluster(&[]);
     let env = [("REDIS_ADDR", &*nodes[0].addr()), ("REDIS_PASSWORD", "s3cret"), ("REDIS_EXPORTER_IS_CLUSTER", "true")];
     let agent = agent(&["--redis.cluster-nodes"], &env);
     let members = nodes[1..].iter().map(|node| format!("127.0.0.1:{}", node.port));
@@ -123,6 +139,39 @@ fn all_nodes_of_a_cluster_from_one_seed() {
     for target in targets {
         assert!(is_plain(&agent.scrape(&format!("/scrape?target={target}"))), "{target}");
     }
+}
+
+/// The nodes call themselves by another address than the one that the operator gave for the seed.
+#[test]
+fn a_seed_by_its_name_is_none_of_its_nodes() {
+    let nodes = cluster(&["--bind", "127.0.0.1", "127.0.0.2", "--cluster-announce-ip", "127.0.0.2"]);
+    let seed = format!("redis://localhost:{}", nodes[0].port);
+    let agent = agent(&["--redis.cluster-nodes"], &[("REDIS_ADDR", &seed), ("REDIS_PASSWORD", "s3cret")]);
+    let announced = nodes[1..].iter().map(|node| format!("127.0.0.2:{}", node.port));
+    are_up(&agent, "the seed once, the others where they announce", announced.chain([String::new()]));
+}
+
+#[test]
+fn nodes_that_move_and_come_are_followed_without_the_seed() {
+    let mut nodes = cluster(&[]);
+    let agent = agent(&["--redis.cluster-nodes"], &[("REDIS_ADDR", &nodes[0].addr()), ("REDIS_PASSWORD", "s3cret")]);
+    let name = |node: &Redis| format!("127.0.0.1:{}", node.port);
+    are_up(&agent, "all nodes", [String::new(), name(&nodes[1]), name(&nodes[2])]);
+    // The same node on another port, as after a move to another host.
+    let before = name(&nodes[2]);
+    nodes[2].stop();
+    nodes[2].port = support::redis::free_port_for_a_cluster();
+    nodes[2].start_again();
+    are_up(&agent, "the node that moved", [String::new(), name(&nodes[1]), name(&nodes[2])]);
+    assert!(!agent.get("/metrics/redis").contains(&before), "the place that it left is forgotten");
+    // The seed is gone for good; another node tells of a new one.
+    nodes[0].stop();
+    let new = Redis::start(&NODE);
+    meet(&nodes[1], &new);
+    are_up(&agent, "the new node", [name(&nodes[1]), name(&nodes[2]), name(&new)]);
+    let page = agent.scrape("/metrics/redis");
+    let seed = page.all("redis_up").find(|series| series.labels.is_empty());
+    assert_eq!(seed.map(|series| series.value), Some(0.0), "the seed is told to be down");
 }
 
 // --- Sentinel ---
@@ -145,4 +194,51 @@ fn the_masters_and_replicas_of_a_sentinel() {
     let agent = agent(&args, &[("REDIS_ADDR", &sentinel.addr())]);
     let all = BTreeSet::from([String::new(), format!("127.0.0.1:{port}"), format!("127.0.0.1:{}", replica.port)]);
     wait_for("master and replica on the page", Duration::from_secs(60), || up(&agent.scrape("/metrics/redis")) == all);
+}
+
+#[test]
+fn two_sentinels_tell_of_the_same_servers_through_a_failover() {
+    let mut master = Redis::start(&["--requirepass", "s3cret", "--masterauth", "s3cret"]);
+    let port = master.port.to_string();
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", &port, "--masterauth", "s3cret", "--requirepass", "s3cret"]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let sentinels = ["one", "two"].map(|name| {
+        let text = format!(
+            "sentinel monitor m 127.0.0.1 {port} 2\nsentinel auth-pass m s3cret\nsentinel down-after-milliseconds m 1000\n\
+             sentinel failover-timeout m 5000\n"
+        );
+        std::fs::write(path(name), text).unwrap();
+        Redis::start_from("redis-server".as_ref(), &[path(name).to_str().unwrap(), "--sentinel"])
+    });
+    for sentinel in &sentinels {
+        wait_for("the Sentinels to know each other and the replica", Duration::from_secs(60), || {
+            let told = sentinel.send(&["SENTINEL", "MASTER", "m"]);
+            told.contains("num-slaves\r\n$1\r\n1") && told.contains("num-other-sentinels\r\n$1\r\n1")
+        });
+    }
+    let targets: String = sentinels
+        .iter()
+        .zip(["one", "two"])
+        .map(|(sentinel, name)| format!("    - {{name: {name}, address: \"{}\"}}\n", sentinel.addr()))
+        .collect();
+    std::fs::write(path("agent.yml"), format!("redis:\n  targets:\n{targets}")).unwrap();
+    std::fs::write(path("password"), "s3cret\n").unwrap();
+    let (file, secret) = (path("agent.yml"), path("password"));
+    let args = ["--config.file", file.to_str().unwrap(), "--redis.sentinel-discover", "--redis.sentinel-master-password-file"];
+    let agent = agent(&[&args[..], &[secret.to_str().unwrap()]].concat(), &[]);
+    let place = |server: &Redis| format!("127.0.0.1:{}", server.port);
+    let both = ["one".to_owned(), "two".to_owned()];
+    are_up(&agent, "each server once", both.iter().cloned().chain([place(&master), place(&replica)]));
+    let role = |server: &Redis| {
+        let page = agent.scrape("/metrics/redis");
+        let of = page.all("redis_instance_info").find(|series| series.labels["target"] == place(server)).cloned();
+        of.map(|series| series.labels["role"].clone())
+    };
+    assert_eq!((role(&master), role(&replica)), (Some("master".into()), Some("slave".into())));
+    master.stop();
+    wait_for("the replica to be the master", Duration::from_secs(60), || role(&replica).as_deref() == Some("master"));
+    are_up(&agent, "all but the one that is down", both.into_iter().chain([place(&replica)]));
+    let page = agent.scrape("/metrics/redis");
+    assert_eq!(page.value("redis_up", &[("target", &place(&master))]), Some(0.0), "it is still told of");
 }

@@ -167,7 +167,8 @@ impl Piece {
     /// All stretches that are not empty, in the order of the page.
     fn all(sources: &[Samples]) -> Vec<Piece> {
         let mut pieces = Vec::with_capacity(sources.iter().map(Samples::stretches).sum());
-        let (mut names, mut table, hasher) = (Vec::<&[u8]>::new(), HashTable::<(&[u8], u32)>::new(), DefaultHashBuilder::default());
+        let (mut names, mut table, hasher) =
+            (Vec::<&[u8]>::new(), HashTable::<(&[u8], u32)>::new(), DefaultHashBuilder::default());
         for (source, samples) in (0u32..).zip(sources) {
             for (stretch, at) in (0u32..).zip(0..samples.stretches()) {
                 if samples.lines(at).is_empty() {
@@ -243,8 +244,7 @@ struct Seen<'a> {
 impl<'a> Seen<'a> {
     fn first(&mut self, line: &'a [u8]) -> bool {
         let series = memchr::memrchr(b' ', line).and_then(|end| line.get(..end)).unwrap_or(line);
-        let entry =
-            self.table.entry(hash(&self.hasher, series), |known| *known == series, |known| hash(&self.hasher, known));
+        let entry = self.table.entry(hash(&self.hasher, series), |known| *known == series, |known| hash(&self.hasher, known));
         match entry {
             hashbrown::hash_table::Entry::Occupied(_) => false,
             hashbrown::hash_table::Entry::Vacant(vacant) => {

@@ -9,7 +9,9 @@ use super::keys::Facts;
 use super::options::Options;
 use super::plan::Known;
 use super::resp::Value;
-use super::{clients, commands, config, fields, hotkeys, instance, keyspace, latency, replication, reply, rights, sentinel, slowlog};
+use super::{
+    clients, commands, config, fields, hotkeys, instance, keyspace, latency, replication, reply, rights, sentinel, slowlog,
+};
 use crate::exposition::Samples;
 
 /// How many databases a server has that does not tell: the default of all servers.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::engine::{Answer, Engine};
 use crate::support::redis::Redis;
 use crate::support::{Agent, wait_for};
-use crate::{SECRET, is_told, keeps_secrets, told};
+use crate::{SECRET, is_told, is_up, keeps_secrets, told};
 
 const ID: &str = "10fa44541b0d1b167cdb6a2300c4536157403232852e2badc3c15c0c3a1c3386";
 
@@ -60,6 +60,32 @@ fn labels_count_once_the_engine_tells_those_of_the_image() {
     keeps_secrets(&careful);
     keeps_secrets(&allowed);
     assert!(engine.asked().iter().all(|question| question.starts_with("GET ")), "{:?}", engine.asked());
+}
+
+/// Of a container in a network that does not lead here, only its published port answers.
+#[test]
+fn a_published_port_serves_where_the_network_does_not_lead() {
+    let engine = Engine::start(|question, _| match question {
+        "GET /version" => version(),
+        "GET /containers/json" => list(),
+        "GET /events" => None,
+        image if image.starts_with("GET /images/") => Some((200, r#"{"Config":{}}"#.to_owned())),
+        _ => {
+            // 192.0.2.0/24 is for documentation: nobody is there.
+            let ports = format!(r#""6379/tcp":[{{"HostIp":"0.0.0.0","HostPort":"{}"}}]"#, port());
+            Some((
+                200,
+                format!(
+                    r#"{{"Id":"{ID}","Name":"/cache","Image":"sha256:abc","State":{{"Running":true,"Pid":4294967294}},
+                    "Config":{{"Image":"redis:6","Env":["REDIS_PASSWORD={SECRET}"]}},"HostConfig":{{"NetworkMode":"shop"}},
+                    "NetworkSettings":{{"Ports":{{{ports}}},"Networks":{{"shop":{{"IPAddress":"192.0.2.7"}}}}}}}}"#
+                ),
+            ))
+        }
+    });
+    let agent = agent(&engine, &["--discovery.environment", "--redis.connection-timeout=1s"]);
+    assert_eq!(is_told(&agent, "cache", None).labels["how"], "published");
+    is_up(&agent, "redis_up", "cache");
 }
 
 #[test]

@@ -64,10 +64,15 @@ impl Redis {
         redis
     }
 
-    /// Starts it again on the same port after [`stop`](Self::stop).
-    pub fn restart(&mut self) {
+    /// Starts it again after [`stop`](Self::stop), on the same port or another one that `port` was set to.
+    pub fn start_again(&mut self) {
         self.child = spawn(&self.program, self.port, self.dir.path(), &self.args);
         self.wait();
+    }
+
+    /// Starts it again, without a password, and waits until it has read its data.
+    pub fn restart(&mut self) {
+        self.start_again();
         // It listens before it has read its data.
         wait_for("redis-server to load", Duration::from_secs(20), || !self.send(&["INFO", "persistence"]).contains("loading:1"));
     }
@@ -134,7 +139,7 @@ impl Drop for Redis {
 }
 
 /// A free port for a server and another one for its cluster bus, which is 10,000 above it.
-fn free_port_for_a_cluster() -> u16 {
+pub fn free_port_for_a_cluster() -> u16 {
     let free = |port: &u16| port.checked_add(10_000).is_some_and(|bus| TcpListener::bind(("127.0.0.1", bus)).is_ok());
     std::iter::repeat_with(free_port).find(free).unwrap()
 }

@@ -106,13 +106,7 @@ fn by_database(keys: &[Key]) -> Vec<(u32, Vec<&[u8]>)> {
 }
 
 /// Searches for all that is wanted; `spared`: but not for keys and streams.
-pub(super) async fn run(
-    link: &mut Link,
-    wanted: &Wanted,
-    survey: &mut Survey,
-    facts: Facts,
-    spared: bool,
-) -> (Report, Findings) {
+pub(super) async fn run(link: &mut Link, wanted: &Wanted, survey: &mut Survey, facts: Facts, spared: bool) -> (Report, Findings) {
     let (start, mut out, mut tally, mut failed) = (Instant::now(), Findings::default(), Tally::default(), None);
     let mut duration = Duration::ZERO;
     let result = async {
