@@ -7,16 +7,17 @@ use super::beyond::Beyond;
 use super::cgroup::{Cgroup, Cgroups, Stats};
 use super::devices::Devices;
 use super::disk::{self, Disk, Measured};
+use super::engines;
 use super::families::{
-    BLKIO, BY_DEVICE, BY_INTERFACE, CPU_USAGE, CREATED, ENGINE_ERROR, ENGINE_UP, FAILURES, HEALTH, LAST_SEEN, LOADS, OOMS, PIDS,
-    PIDS_LIMIT, SCRAPE_ERROR, SINGLES, STARTED, TASKS_STATE, UNNAMED, operations,
+    BLKIO, BY_DEVICE, BY_INTERFACE, CPU_USAGE, CREATED, FAILURES, HEALTH, LAST_SEEN, LOADS, OOMS, PIDS, PIDS_LIMIT, SCRAPE_ERROR,
+    SINGLES, STARTED, TASKS_STATE, UNNAMED, operations,
 };
 use super::identity::{container_id, machine};
 use super::labels::Choice;
 use super::machine::{Machine, Meminfo};
 use super::network::{Interface, Network};
 use super::ooms::Live;
-use crate::discovery::{Container, Directory, Discovery, Engine, Health, Product};
+use crate::discovery::{Container, Directory, Discovery, Health, Product};
 use crate::exposition::{Labels, Samples};
 use crate::scrape::Collector;
 use crate::system::{Fault, System};
@@ -157,7 +158,10 @@ impl Collector for Containers {
         }
         self.emit(out);
         self.beyond.emit(out);
-        emit_engines(&engines, out);
+        engines::emit(&engines, out);
+        if let Some(directory) = &self.directory {
+            engines::emit_stocks(&directory.stocks(), &self.disk, out);
+        }
         if self.directory.is_some() {
             out.family(&UNNAMED).add([], self.discovery.nameless().count);
         }
@@ -326,16 +330,6 @@ fn emit_devices(cgroups: &[&Cgroup<Entity>], devices: &Devices, out: &mut Sample
                     [("device", &*device.path), ("major", &device.major), ("minor", &device.minor), ("operation", operation)];
                 rows.add_to(&cgroup.entity.labels, labels, bytes);
             }
-        }
-    }
-}
-
-fn emit_engines(engines: &[Engine], out: &mut Samples) {
-    for engine in engines {
-        let (address, name) = (("address", engine.address.as_str()), ("engine", engine.product.word()));
-        out.family(&ENGINE_UP).add([address, name], engine.up);
-        if let Some(reason) = &engine.last_error {
-            out.family(&ENGINE_ERROR).add([address, name, ("reason", reason)], 1u8);
         }
     }
 }

@@ -209,11 +209,6 @@ pub(super) static HEALTH: Family = Family::gauge(
     "State.Health of the engine: 1 healthy, 0 unhealthy or starting, -1 without a health check.",
 );
 pub(super) static SCRAPE_ERROR: Family = Family::gauge("container_scrape_error", "1 if no cgroup could be read in this scrape.");
-pub(super) static ENGINE_UP: Family = Family::gauge("container_engine_up", "1 if the container engine answers.");
-pub(super) static ENGINE_ERROR: Family = Family::gauge(
-    "container_engine_last_error_info",
-    "Why the container engine could not tell all, as the label reason; gone when it can.",
-);
 /// Shown with `--containers.compat=cadvisor` alone.
 pub(super) static LOADS: [Family; 2] = [
     Family::gauge("container_cpu_load_average_10s", "0: no reader of loads."),

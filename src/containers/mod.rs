@@ -9,6 +9,7 @@ mod cgroup;
 mod collector;
 mod devices;
 mod disk;
+mod engines;
 mod families;
 mod identity;
 mod labels;

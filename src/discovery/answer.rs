@@ -192,3 +192,67 @@ pub(super) struct Binding {
     pub(super) host_ip: Option<String>,
     pub(super) host_port: Option<String>,
 }
+
+/// `/info`
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Info {
+    pub(super) name: Option<String>,
+    pub(super) swarm: Option<Swarm>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Swarm {
+    /// Empty outside of any.
+    #[serde(rename = "NodeID")]
+    pub(super) node_id: Option<String>,
+    pub(super) control_available: Option<bool>,
+}
+
+/// One of `/images/json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ImageSummary {
+    pub(super) id: Option<String>,
+    pub(super) repo_tags: Option<Vec<String>>,
+    pub(super) size: Option<i64>,
+}
+
+/// `/volumes`
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Listed {
+    pub(super) volumes: Option<Vec<Volume>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Volume {
+    pub(super) name: Option<String>,
+    pub(super) driver: Option<String>,
+    pub(super) mountpoint: Option<String>,
+}
+
+/// One of `/services?status=true`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Service {
+    #[serde(rename = "ID")]
+    pub(super) id: Option<String>,
+    pub(super) spec: Option<ServiceSpec>,
+    pub(super) service_status: Option<ServiceStatus>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ServiceSpec {
+    pub(super) name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ServiceStatus {
+    pub(super) running_tasks: Option<u64>,
+    pub(super) desired_tasks: Option<u64>,
+}

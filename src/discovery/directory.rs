@@ -7,6 +7,8 @@ use tokio::sync::watch;
 
 use super::container::Container;
 use super::engine::Product;
+use super::facts::State;
+use super::holdings::Holdings;
 
 /// How an engine's answers go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,23 @@ struct Shared {
 struct Told {
     engine: Engine,
     containers: HashMap<String, Arc<Container>>,
+    /// Containers in each of [`State::ALL`] that are not kept, since they are too many.
+    unlisted: Counts,
+    holdings: Arc<Holdings>,
+}
+
+/// Containers in each state, in the order of [`State::ALL`].
+pub type Counts = [u64; State::ALL.len()];
+
+/// What an engine has.
+#[derive(Clone, Debug)]
+pub struct Stock {
+    /// Which engine.
+    pub engine: Engine,
+    /// Its containers; none in any state where it does not tell of states.
+    pub containers: Counts,
+    /// All else.
+    pub holdings: Arc<Holdings>,
 }
 
 impl Directory {
@@ -69,6 +88,16 @@ impl Directory {
         self.read().values().map(|told| told.engine.clone()).collect()
     }
 
+    /// What the engines have, or had when they answered last, in the order of [`engines`](Self::engines).
+    pub fn stocks(&self) -> Vec<Stock> {
+        let stock = |told: &Told| {
+            let mut containers = told.unlisted;
+            count(&mut containers, told.containers.values().filter_map(|container| container.state));
+            Stock { engine: told.engine.clone(), containers, holdings: told.holdings.clone() }
+        };
+        self.read().values().map(stock).collect()
+    }
+
     /// Wakes whoever waits for it when any of this changes.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.shared.changed.subscribe()
@@ -78,7 +107,10 @@ impl Directory {
     pub(super) fn shelf(&self, product: Product, address: String) -> Shelf {
         let engine = Engine { product, address: address.clone(), up: false, last_error: None, version: None };
         let key = (product, address);
-        self.write().entry(key.clone()).or_insert(Told { engine, containers: HashMap::new() });
+        self.write().entry(key.clone()).or_insert_with(|| {
+            let (containers, unlisted, holdings) = Default::default();
+            Told { engine, containers, unlisted, holdings }
+        });
         self.shared.changed.send_replace(());
         Shelf { directory: self.clone(), key }
     }
@@ -145,6 +177,27 @@ impl Shelf {
         });
     }
 
+    /// Whether the engine answers.
+    pub(super) fn is_up(&self) -> bool {
+        self.directory.read().get(&self.key).is_some_and(|told| told.engine.up)
+    }
+
+    /// Puts in what the engine has beside containers.
+    pub(super) fn hold(&self, holdings: Holdings) {
+        if let Some(told) = self.directory.write().get_mut(&self.key) {
+            told.holdings = Arc::new(holdings);
+        }
+    }
+
+    /// Notes how many containers are not kept.
+    pub(super) fn leave_out(&self, states: impl Iterator<Item = State>) {
+        let mut counts = Counts::default();
+        count(&mut counts, states);
+        if let Some(told) = self.directory.write().get_mut(&self.key) {
+            told.unlisted = counts;
+        }
+    }
+
     /// Whether the engine has ever told its version.
     pub(super) fn has_answered(&self) -> bool {
         self.directory.read().get(&self.key).is_some_and(|told| told.engine.version.is_some())
@@ -161,6 +214,14 @@ impl Shelf {
         let changed = self.directory.write().get_mut(&self.key).is_some_and(change);
         if changed {
             self.directory.shared.changed.send_replace(());
+        }
+    }
+}
+
+fn count(counts: &mut Counts, states: impl Iterator<Item = State>) {
+    for state in states {
+        if let Some((count, _)) = counts.iter_mut().zip(State::ALL).find(|(_, other)| *other == state) {
+            *count += 1;
         }
     }
 }
@@ -183,6 +244,9 @@ mod tests {
         assert_eq!((containerd.all().len(), containerd.get("0af3").unwrap().name.as_str()), (1, "0af3"));
         let products: Vec<Product> = directory.engines().iter().map(|engine| engine.product).collect();
         assert_eq!(products, [Product::Docker, Product::Containerd]);
+        docker.put(Container { state: Some(State::Exited), ..container("web") });
+        docker.leave_out([State::Dead, State::Exited].into_iter());
+        assert_eq!(directory.stocks()[0].containers, [0, 0, 0, 0, 0, 2, 1]);
         docker.remove();
         docker.put(container("late"));
         assert_eq!((directory.get("0af3").unwrap().name.as_str(), directory.engines().len()), ("0af3", 1));

@@ -115,16 +115,17 @@ impl Watched<'_> {
                 known.state == state && summary.names.is_some_and(|names| names.iter().any(|name| plain(name) == known.name))
             });
             let is_database = known.is_some_and(|known| kind::is_any(&known));
-            found.push((state.is_some_and(State::is_alive), is_database, summary.created, id, all || !same));
+            found.push((state.is_some_and(State::is_alive), is_database, summary.created, id, all || !same, state));
         }
         // Of those that do not run the latest: whoever runs jobs may leave thousands behind. Databases first: their absence is told.
         found.sort_unstable_by(|one, other| other.cmp(one));
         let alive = found.iter().filter(|(alive, ..)| *alive).count();
-        found.truncate(alive.saturating_add(MOST_STOPPED));
-        let ids: HashSet<&str> = found.iter().map(|(_, _, _, id, _)| id.as_str()).collect();
+        let left_out = found.split_off(alive.saturating_add(MOST_STOPPED).min(found.len()));
+        self.directory.leave_out(left_out.into_iter().filter_map(|(.., state)| state));
+        let ids: HashSet<&str> = found.iter().map(|(_, _, _, id, ..)| id.as_str()).collect();
         self.directory.retain(|id| ids.contains(id));
         self.failed.retain(|id| ids.contains(id.as_str()));
-        let wanted = found.into_iter().filter_map(|(_, _, _, id, wanted)| wanted.then_some(id)).collect();
+        let wanted = found.into_iter().filter_map(|(_, _, _, id, wanted, _)| wanted.then_some(id)).collect();
         self.inspect(wanted).await
     }
 

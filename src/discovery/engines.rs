@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::directory::{Directory, Shelf};
 use super::engine::{self, Address, Product};
 use super::transport::Refusal;
-use super::{containerd, cri, docker};
+use super::{containerd, cri, docker, holdings};
 use crate::settings::{Error, Flag, Settings};
 use crate::system::Roots;
 
@@ -194,15 +194,23 @@ pub(super) async fn watch(wanted: Wanted, directory: Directory, mut places: Vec<
     }
 }
 
-/// Keeps `shelf` up to date with one engine, for ever.
+/// Keeps `shelf` up to date with one engine, for ever: its containers, and beside them all else that it has.
 async fn ask(product: Product, address: Address, shelf: Shelf, secrets: bool) {
+    if matches!(product, Product::Docker | Product::Podman) {
+        tokio::join!(ask_containers(product, &address, &shelf, secrets), holdings::follow(&address, &shelf));
+    } else {
+        ask_containers(product, &address, &shelf, secrets).await;
+    }
+}
+
+async fn ask_containers(product: Product, address: &Address, shelf: &Shelf, secrets: bool) {
     let (mut pause, mut told, mut last_event, word) = (PAUSES[0], None, 0, product.word());
     loop {
         let start = Instant::now();
         let session: Result<Infallible, Refusal> = match product {
-            Product::Docker | Product::Podman => docker::session(&address, &shelf, secrets, &mut last_event).await,
-            Product::Crio => cri::session(&address, &shelf).await,
-            Product::Containerd => containerd::session(&address, &shelf, secrets).await,
+            Product::Docker | Product::Podman => docker::session(address, shelf, secrets, &mut last_event).await,
+            Product::Crio => cri::session(address, shelf).await,
+            Product::Containerd => containerd::session(address, shelf, secrets).await,
         };
         let Err(reason) = session.map_err(|refusal| refusal.to_string());
         if std::mem::take(&mut told).as_ref() != Some(&reason) {

@@ -194,7 +194,7 @@ async fn get(address: &Address, question: &str) -> Result<Response<Incoming>, Re
 /// Whether the agent ever asks for this path.
 fn is_asked(path: &str) -> bool {
     let one = |rest: &str| rest.split_once('/').is_some_and(|(id, rest)| !matches!(id, "" | "." | "..") && rest == "json");
-    matches!(path, "/_ping" | "/version" | "/events" | "/containers/json")
+    matches!(path, "/_ping" | "/version" | "/info" | "/events" | "/containers/json" | "/images/json" | "/volumes" | "/services")
         || ["/containers/", "/images/"].into_iter().any(|kind| path.strip_prefix(kind).is_some_and(one))
 }
 
@@ -216,7 +216,8 @@ mod tests {
 
     #[test]
     fn only_what_we_read_is_asked_for() {
-        for path in ["/_ping", "/version", "/events", "/containers/json", "/containers/0af3/json", "/images/sha256:0af3/json"] {
+        let lists = ["/_ping", "/version", "/info", "/events", "/containers/json", "/images/json", "/volumes", "/services"];
+        for path in lists.into_iter().chain(["/containers/0af3/json", "/images/sha256:0af3/json"]) {
             assert!(is_asked(path), "{path}");
         }
         for path in [
@@ -227,7 +228,10 @@ mod tests {
             "/containers//json",
             "/containers/../json",
             "/containers/a/b/json",
-            "/images/json",
+            "/images/search",
+            "/volumes/data",
+            "/services/0af3",
+            "/system/df",
             "/secrets",
             "/v1.44/version",
             "/../version",
@@ -242,7 +246,7 @@ mod tests {
         let address = Address::Unix("/nonexistent/docker.sock".into());
         let refused = async |question| ask::<serde_json::Value>(&address, question).await.unwrap_err().to_string();
         assert_eq!(refused("/version").await, "no socket at /nonexistent/docker.sock");
-        for question in ["/containers/0af3/kill?signal=9", "/images/json"] {
+        for question in ["/containers/0af3/kill?signal=9", "/images/search"] {
             assert_eq!(refused(question).await, format!("{question} is never asked of an engine"));
         }
     }

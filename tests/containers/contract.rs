@@ -61,15 +61,18 @@ fn contract() -> BTreeMap<String, Promise> {
 /// The families of the source and what they are: the page of a machine never shows them all at once.
 fn families() -> BTreeMap<String, String> {
     let mut families = BTreeMap::new();
-    for file in ["families.rs", "machine.rs", "beyond.rs", "disk/families.rs"] {
+    for file in ["families.rs", "machine.rs", "beyond.rs", "disk/families.rs", "engines.rs"] {
         let path = format!("{}/src/containers/{file}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
         let mut rest = text.as_str();
         while let Some(at) = rest.find(['"']) {
             let (before, after) = rest.split_at(at);
             let literal = after[1..].split('"').next().unwrap();
-            let is_name = ["container_", "machine_", "cadvisor_"].iter().any(|prefix| literal.starts_with(prefix));
-            if is_name && !matches!(literal, "machine_id" | "container_id") && !literal.contains(' ') {
+            let is_name = ["container_", "docker_", "machine_", "cadvisor_"].iter().any(|prefix| literal.starts_with(prefix));
+            if is_name
+                && !matches!(literal, "machine_id" | "container_id" | "container_label_com_docker_swarm_node_id")
+                && !literal.contains(' ')
+            {
                 let call = before.trim_end().trim_end_matches('(');
                 let kind = if call.ends_with("gauge") { "gauge" } else { "counter" };
                 families.insert(literal.to_owned(), kind.to_owned());

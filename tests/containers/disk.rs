@@ -41,7 +41,7 @@ fn measured(agent: &Agent, container: &Container<'_>) -> Exposition {
 
 #[test]
 fn the_layer_is_what_du_says_and_goes_with_the_container() {
-    let daemon = Daemon::storing("overlay2");
+    let daemon = Daemon::start_with(&["--storage-driver=overlay2"]);
     let docker = &daemon.docker;
     // A file of known size, one with a second name, one with holes, a link that leads out, a folder of 200 files.
     let write = "dd if=/dev/zero of=/plain bs=4096 count=1000; sleep 600";
@@ -157,7 +157,7 @@ fn thread(agent: &Agent) -> Option<(f64, String)> {
 
 #[test]
 fn a_large_layer_is_walked_slowly_and_no_scrape_waits_for_it() {
-    let daemon = Daemon::storing("overlay2");
+    let daemon = Daemon::start_with(&["--storage-driver=overlay2"]);
     let container = daemon.docker.container(&["--network=none", "--name=large"], &["sleep", "600"]);
     let layer = container.inspect("{{.GraphDriver.Data.UpperDir}}");
     for folder in 0..100 {

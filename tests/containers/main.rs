@@ -16,5 +16,6 @@ mod parity;
 mod podman;
 mod proxy;
 mod status;
+mod stock;
 
 mod trees;

@@ -56,13 +56,15 @@ fn server(pki: &Pki) -> ServerConfig {
     builder.with_client_cert_verifier(clients).with_single_cert(chain, key).unwrap()
 }
 
+/// The paths that go without an id.
+const LISTS: [&str; 8] = ["/_ping", "/version", "/info", "/events", "/containers/json", "/images/json", "/volumes", "/services"];
+
 /// What the README says that a proxy has to let through.
 fn is_let_through(request: &str) -> bool {
     let (method, path) = request.split_once(' ').unwrap();
     let one = |rest: &str| rest.strip_suffix("/json").is_some_and(|id| id.trim_start_matches("sha256:").len() == 64);
     method == "GET"
-        && (["/_ping", "/version", "/events", "/containers/json"].contains(&path)
-            || path.strip_prefix("/containers/").or_else(|| path.strip_prefix("/images/")).is_some_and(one))
+        && (LISTS.contains(&path) || path.strip_prefix("/containers/").or_else(|| path.strip_prefix("/images/")).is_some_and(one))
 }
 
 fn pass(mut stream: impl Read + Write, socket: &str, log: &Mutex<Vec<(String, u16)>>) {
@@ -119,6 +121,10 @@ fn a_proxy_of_these_paths_is_enough() {
         docker.run(&["rename", "behind-a-proxy", "renamed"]);
         wait_for("its new name, by the events", Duration::from_secs(20), || named("renamed").is_some());
         docker.run(&["rename", "renamed", "behind-a-proxy"]);
+        wait_for("all lists", Duration::from_secs(20), || {
+            let asked = proxy.asked();
+            ["/info", "/images/json", "/volumes"].iter().all(|path| asked.iter().any(|(request, _)| request.ends_with(path)))
+        });
         let asked = proxy.asked();
         assert!(asked.iter().all(|(_, status)| *status == 0), "{asked:?}");
         assert!(asked.iter().any(|(request, _)| request == "GET /events"), "{asked:?}");

@@ -1,7 +1,7 @@
 //! Families of containers that cAdvisor has not.
 
 /// Ours beyond the contract.
-pub const BEYOND: [&str; 17] = [
+pub const BEYOND: [&str; 22] = [
     "container_disk_measured_time_seconds",
     "container_disk_stuck_walks",
     "container_engine_last_error_info",
@@ -19,4 +19,9 @@ pub const BEYOND: [&str; 17] = [
     "container_restart_count",
     "container_state",
     "container_writable_layer_size_bytes",
+    "docker_containers",
+    "docker_image_size_bytes",
+    "docker_swarm_node_info",
+    "docker_swarm_service_replicas",
+    "docker_volume_size_bytes",
 ];

@@ -104,7 +104,7 @@ impl Drop for Container<'_> {
 pub struct Daemon {
     pub docker: Docker,
     child: Child,
-    driver: &'static str,
+    args: &'static [&'static str],
     // Short, since a socket's path may have 107 bytes only.
     folder: tempfile::TempDir,
 }
@@ -112,14 +112,15 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it, without any network but the host's, and imports `busybox:test`.
     pub fn start() -> Daemon {
-        Daemon::storing("vfs")
+        // The second keeps containers alive without it.
+        Daemon::start_with(&["--storage-driver=vfs", "--live-restore"])
     }
 
-    /// As [`start`](Self::start), with a storage driver of its own: `overlay2` keeps what a container writes in a folder.
-    pub fn storing(driver: &'static str) -> Daemon {
+    /// As [`start`](Self::start), with arguments of the test's own: `--storage-driver=overlay2` keeps what a container writes in a folder.
+    pub fn start_with(args: &'static [&'static str]) -> Daemon {
         let folder = tempfile::Builder::new().prefix("dockerd.").tempdir_in("/tmp").unwrap();
         let docker = Docker { host: format!("unix://{}", folder.path().join("docker.sock").display()) };
-        let daemon = Daemon { child: spawn(&folder, driver), docker, driver, folder };
+        let daemon = Daemon { child: spawn(&folder, args), docker, args, folder };
         daemon.wait();
         let root = daemon.folder.path().join("busybox");
         std::fs::create_dir_all(root.join("bin")).unwrap();
@@ -155,7 +156,7 @@ impl Daemon {
         for stale in ["dockerd.pid", "exec/containerd/containerd.pid"] {
             let _ = std::fs::remove_file(self.folder.path().join(stale));
         }
-        self.child = spawn(&self.folder, self.driver);
+        self.child = spawn(&self.folder, self.args);
         self.wait();
     }
 
@@ -212,7 +213,7 @@ fn send(name: &str, pid: u32) {
     let _ = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
 }
 
-fn spawn(folder: &tempfile::TempDir, driver: &str) -> Child {
+fn spawn(folder: &tempfile::TempDir, args: &[&str]) -> Child {
     let path = |name: &str| folder.path().join(name);
     let log = std::fs::File::options().create(true).append(true).open(path("log")).unwrap();
     Command::new("dockerd")
@@ -224,9 +225,9 @@ fn spawn(folder: &tempfile::TempDir, driver: &str) -> Child {
         .arg(path("exec"))
         .arg("--pidfile")
         .arg(path("dockerd.pid"))
-        .args(["--storage-driver", driver])
+        .args(args)
         .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"])
-        .args(["--ip-masq=false", "--live-restore"])
+        .arg("--ip-masq=false")
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)

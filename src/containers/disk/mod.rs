@@ -1,4 +1,4 @@
-//! Sizes on disk: of containers' layers and logs, and of the host's file systems. Nothing of it is on a scrape's way.
+//! Sizes on disk: of containers' layers and logs, of volumes, and of the host's file systems. Nothing of it is on a scrape's way.
 //!
 //! One thread walks one folder after the other at idle I/O priority and with 2 % of a CPU ([`thread`]); a walk that hangs costs its own
 //! figures. Quotas are not asked instead: the engines set none unless a container is made with `--storage-opt size`, and other projects' and
@@ -11,7 +11,7 @@ mod mounts;
 mod thread;
 mod walk;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -22,6 +22,7 @@ pub(super) use self::families::{Measured, beyond};
 use self::measure::Place;
 use self::mounts::Mount;
 use self::thread::Thread;
+use self::walk::walk;
 use crate::discovery::{Container, Directory, Usages};
 use crate::settings::{Flag, Settings};
 use crate::system::Roots;
@@ -60,12 +61,19 @@ pub(super) struct Disk {
 #[derive(Debug, Default)]
 struct Shared {
     file_systems: Vec<FileSystem>,
+    /// Bytes by the volumes' folders.
+    volumes: HashMap<String, u64>,
     stuck: usize,
 }
 
 impl Disk {
     pub(super) fn new(usages: Usages) -> Self {
         Disk { usages, shared: Arc::default() }
+    }
+
+    /// What the volume in this folder takes, in bytes, once it was measured.
+    pub(super) fn volume(&self, path: &str) -> Option<u64> {
+        self.shared().volumes.get(path).copied()
     }
 
     fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {
@@ -83,6 +91,8 @@ pub(super) struct Task {
     mounts: Arc<Vec<Mount>>,
     asked: Option<Instant>,
     known: HashMap<String, Known>,
+    /// When the volumes were measured, by their folders.
+    volumes: HashMap<String, Instant>,
 }
 
 /// A container that was measured, or could not be.
@@ -95,8 +105,8 @@ impl Task {
     /// `None` where nothing is to be measured.
     pub(super) fn new(disk: Disk, directory: Option<Directory>, settings: &Settings) -> Option<Self> {
         let every = Some(settings.time(&INTERVAL)).filter(|every| !every.is_zero())?;
-        let (thread, mounts, asked, known) = Default::default();
-        Some(Task { disk, directory, roots: Arc::new(Roots::of(settings)), every, thread, mounts, asked, known })
+        let (thread, mounts, asked, known, volumes) = Default::default();
+        Some(Task { disk, directory, roots: Arc::new(Roots::of(settings)), every, thread, mounts, asked, known, volumes })
     }
 
     /// Measures whatever is due, for ever.
@@ -108,6 +118,7 @@ impl Task {
             for container in self.due() {
                 self.measure(&container).await;
             }
+            self.measure_volumes().await;
             self.disk.shared().stuck = self.thread.stuck();
             sleep(LOOK.min(self.every)).await;
         }
@@ -180,6 +191,26 @@ impl Task {
             }
             None => {
                 self.known.entry(id).or_insert_with(|| Known { place: Place::default(), at: Instant::now() }).at = Instant::now();
+            }
+        }
+    }
+
+    /// Measures the volumes whose turn it is, and forgets those that are gone.
+    async fn measure_volumes(&mut self) {
+        let stocks = self.directory.as_ref().map_or_else(Vec::new, Directory::stocks);
+        let volumes = stocks.iter().flat_map(|stock| &stock.holdings.volumes);
+        let paths: HashSet<&String> = volumes.filter_map(|volume| volume.path.as_ref()).collect();
+        self.volumes.retain(|path, _| paths.contains(path));
+        self.disk.shared().volumes.retain(|path, _| paths.contains(path));
+        for path in paths {
+            if self.volumes.get(path).is_some_and(|at| at.elapsed() < self.every) {
+                continue;
+            }
+            let below = self.roots.root(path);
+            let walked = self.thread.run(path, move |pace| walk(&below, pace).ok()).await;
+            self.volumes.insert(path.clone(), Instant::now());
+            if let Some(extent) = walked.flatten() {
+                self.disk.shared().volumes.insert(path.clone(), extent.bytes);
             }
         }
     }
