@@ -42,6 +42,8 @@ EMPTY = {
     "changes(container_start_time_seconds": "nothing restarts",
     "container_network_": "the test's containers have no network",
     "container_fs_": "the kernel may count no I/O for containers",
+    "container_writable_layer_": "the test's engine keeps no layers apart",
+    "docker_volume_": "the test's containers have no volume",
     "container_cpu_cfs_": "this kernel may have no CPU bandwidth control",
     "container_spec_cpu_quota": "this kernel may have no CPU bandwidth control",
     "container_oom_events_total": "cgroup v1 before Linux 4.13 does not count",

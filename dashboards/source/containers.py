@@ -5,6 +5,7 @@ from kit import *
 NAMED = ',name=~"$name"'
 MEMORY = alert("ContainerMemoryNearLimit")
 THROTTLED = alert("ContainerThrottled")
+LOG = alert("ContainerLogUnbounded")
 NONE = "No container runs."
 STOPPED = 'container_state{@,state="running"} == 0'
 NO_LIMIT = "No container has such a limit: see Infrastructure Risks."
@@ -49,6 +50,12 @@ DASHBOARD = dashboard(
                   "No container has used a disk, or the kernel counts no I/O for them.", negative="written"),
             graph("Pressure", "Share of time in which a container's tasks waited.", [(f"rate(container_pressure_{what}_waiting_seconds_total{{@}}[$__rate_interval])", f"{{{{name}}}} {what}") for what in ("cpu", "memory", "io")], "percentunit",
                   "Only cgroup v2 tells pressure by container."),
+        ]),
+        ("Space on disk", [
+            graph("Logs", "Log files by container, those that were rotated away included. The line is the alert ContainerLogUnbounded.", [("container_log_size_bytes{@}", "{{name}}")], "bytes", "No container writes its log to a file, or sizes were not measured yet.", steps=above(LOG)),
+            graph("Writable layers", "What containers wrote over their images, in blocks on disk. It goes with the container: what should stay belongs into a volume.", [("container_writable_layer_size_bytes{@}", "{{name}}")], "bytes", "The engine's storage driver keeps no layers apart, or sizes were not measured yet."),
+            graph("Volumes", "Blocks on disk by volume.", [('docker_volume_size_bytes{job=~"$job",instance=~"$instance"}', "{{volume}}")], "bytes", "There is no volume, or sizes were not measured yet."),
+            graph("Images", "All images of a host, layers that they share counted each time. docker image prune takes away those that nobody uses.", [('sum by (instance, engine) (docker_image_size_bytes{job=~"$job",instance=~"$instance"})', "{{instance}} {{engine}}")], "bytes", "No engine tells of images."),
         ]),
         ("What does not run", [
             table("Not running", "Containers that exist and do not run. A code other than 0 is an error; 137 was killed, 143 was asked to end.", [
