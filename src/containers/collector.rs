@@ -1,42 +1,51 @@
 //! One scrape of all cgroups: read, put names to them, write family by family.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::beyond::Beyond;
 use super::cgroup::{Cgroup, Cgroups, Stats};
 use super::devices::Devices;
 use super::disk::{self, Disk, Measured};
+use super::emit::Page;
 use super::engines;
-use super::families::{
-    BLKIO, BY_DEVICE, BY_INTERFACE, CPU_USAGE, CREATED, FAILURES, HEALTH, LAST_SEEN, LOADS, OOMS, PIDS, PIDS_LIMIT, SCRAPE_ERROR,
-    SINGLES, STARTED, TASKS_STATE, UNNAMED, operations,
-};
+use super::families::{OOMS, SCRAPE_ERROR, UNNAMED};
 use super::identity::{container_id, machine};
 use super::labels::Choice;
 use super::machine::{Machine, Meminfo};
 use super::network::{Interface, Network};
 use super::ooms::Live;
-use crate::discovery::{Container, Directory, Discovery, Health, Product};
+use super::processes::{Processes, Subject};
+use super::sets::{Set, Sets};
+use crate::discovery::{Container, Directory, Discovery, Product};
 use crate::exposition::{Labels, Samples};
 use crate::scrape::Collector;
 use crate::system::{Fault, System};
 
 /// What goes with each cgroup.
-struct Entity {
+pub(super) struct Entity {
     /// The container that it is, by its path.
-    container_id: Option<String>,
+    pub(super) container_id: Option<String>,
     /// What the engine told of that container, also some time ago; or what the path says.
-    container: Option<Arc<Container>>,
+    pub(super) container: Option<Arc<Container>>,
     /// Rendered when `container` changed.
-    labels: Labels,
-    interfaces: Vec<Interface>,
+    pub(super) labels: Labels,
+    pub(super) interfaces: Vec<Interface>,
+    /// Whether its network namespace is shown here and nowhere else.
+    owns_network: bool,
 }
 
 impl Entity {
     fn is_container(&self) -> bool {
         self.container_id.is_some() || self.container.is_some()
     }
+}
+
+/// Which series are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Show {
+    pub(super) sets: Sets,
+    /// Whether what the kernel does not tell is 0, as cAdvisor has it.
+    pub(super) zeros: bool,
 }
 
 /// The collector of `container_*` and `machine_*`.
@@ -48,8 +57,10 @@ pub(super) struct Containers {
     discovery: Discovery,
     disk: Disk,
     choice: Choice,
-    /// Whether what the kernel does not tell is 0, as cAdvisor has it.
-    zeros: bool,
+    /// What is shown.
+    show: Show,
+    /// `None`: no set asks for what processes do.
+    processes: Option<Processes>,
     beyond: Beyond,
     network: Network,
     devices: Devices,
@@ -57,15 +68,22 @@ pub(super) struct Containers {
 }
 
 impl Containers {
-    pub(super) fn new(directory: Option<Directory>, discovery: Discovery, disk: Disk, choice: Choice, zeros: bool) -> Self {
+    pub(super) fn new(
+        directory: Option<Directory>,
+        discovery: Discovery,
+        disk: Disk,
+        choice: Choice,
+        show: Show,
+        processes: Option<Processes>,
+    ) -> Self {
         let (beyond, network, devices, machine) = Default::default();
-        Containers { cgroups: None, directory, discovery, disk, choice, zeros, beyond, network, devices, machine }
+        Containers { cgroups: None, directory, discovery, disk, choice, show, processes, beyond, network, devices, machine }
     }
 
     fn refresh(&mut self, system: &mut System) -> Result<(), Fault> {
         let cgroups = match &mut self.cgroups {
             Some(cgroups) => cgroups,
-            none => none.insert(Cgroups::find(system)?),
+            none => none.insert(Cgroups::find(system, self.show.sets)?),
         };
         let choice = &self.choice;
         let refreshed = cgroups.refresh(|id| {
@@ -75,11 +93,17 @@ impl Containers {
                 labels: choice.render(id, container.as_ref()),
                 container: container.map(Arc::new),
                 interfaces: Vec::new(),
+                owns_network: false,
             }
         });
         if let Some(directory) = &self.directory {
             for cgroup in cgroups.iter_mut() {
                 name(cgroup, directory, choice);
+            }
+        }
+        for cgroup in cgroups.iter_mut() {
+            if let Some(container) = &cgroup.entity.container {
+                cgroup.stats.spec.complete(&container.limits);
             }
         }
         if let Some(directory) = &self.directory {
@@ -97,24 +121,17 @@ impl Containers {
 
     fn emit(&self, out: &mut Samples) {
         let Some(cgroups) = &self.cgroups else { return };
-        let cgroups: Vec<&Cgroup<Entity>> = cgroups.iter().collect();
-        emit_times(&cgroups, out);
-        emit_numbers(&cgroups, self.zeros, out);
-        if self.zeros {
-            emit_loads(&cgroups, out);
+        let all: Vec<&Cgroup<Entity>> = cgroups.iter().collect();
+        Page { cgroups: &all, page_sizes: &cgroups.page_sizes, devices: &self.devices, show: self.show }.emit(out);
+        if self.show.sets.has(Set::OomEvent) {
+            self.emit_ooms(&all, out);
         }
-        emit_pids(&cgroups, out);
-        self.emit_ooms(&cgroups, out);
-        emit_devices(&cgroups, &self.devices, out);
-        self.emit_disk(&cgroups, out);
-        for (column, family) in BY_INTERFACE.iter().enumerate() {
-            let mut rows = out.family(family);
-            for entity in cgroups.iter().map(|cgroup| &cgroup.entity) {
-                for interface in &entity.interfaces {
-                    let value = interface.counters.get(column).copied().unwrap_or(0);
-                    rows.add_to(&entity.labels, [("interface", &interface.name)], value);
-                }
-            }
+        if self.show.sets.has(Set::Disk) {
+            self.emit_disk(&all, out);
+        }
+        if let Some(processes) = &self.processes {
+            let labels = all.iter().map(|cgroup| (cgroup.id.as_str(), &cgroup.entity.labels));
+            processes.collect(|| all.iter().map(|cgroup| subject(cgroup)).collect(), labels, out);
         }
     }
 }
@@ -126,7 +143,7 @@ impl Containers {
         let containers: Vec<Measured<'_>> =
             cgroups.iter().filter_map(|cgroup| Some((&cgroup.entity.labels, measured(cgroup)?))).collect();
         let host = cgroups.iter().find(|cgroup| cgroup.id == "/").map(|cgroup| &cgroup.entity.labels);
-        self.disk.emit(host, &containers, self.zeros, out);
+        self.disk.emit(host, &containers, self.show.zeros, out);
         let all: Vec<Measured<'_>> =
             self.beyond.all().filter_map(|(container, labels)| Some((labels, self.disk.usage(&container.id)?))).collect();
         disk::beyond(&all, out);
@@ -148,7 +165,7 @@ impl Collector for Containers {
     fn collect(&mut self, system: &mut System, out: &mut Samples) -> Result<(), Fault> {
         let engines = self.directory.as_ref().map_or_else(Vec::new, Directory::engines);
         let docker = engines.iter().find(|engine| engine.product == Product::Docker).and_then(|engine| engine.version.as_deref());
-        let memory = self.machine.collect(system, docker.unwrap_or_default(), out);
+        let memory = self.machine.collect(system, docker.unwrap_or_default(), self.show, out);
         let refreshed = self.refresh(system);
         let count = self.cgroups.as_ref().map_or(0, |cgroups| cgroups.iter().count());
         out.family(&SCRAPE_ERROR).add([], count == 0);
@@ -173,6 +190,13 @@ impl Collector for Containers {
 fn live(cgroup: &Cgroup<Entity>) -> Option<(&str, (&str, Live))> {
     let live = Live { cgroup: cgroup.order, kills: cgroup.stats.memory.oom_kills };
     Some((cgroup.entity.container_id.as_deref()?, (cgroup.id.as_str(), live)))
+}
+
+/// What the processes of a cgroup are to be asked. The host's network is that of the host's first process.
+fn subject(cgroup: &Cgroup<Entity>) -> Subject {
+    let first = cgroup.pid.or_else(|| (cgroup.id == "/").then_some(1));
+    let network = first.filter(|_| cgroup.entity.owns_network);
+    Subject { id: cgroup.id.clone(), processes: cgroup.processes.clone(), first: cgroup.pid, network }
 }
 
 /// Puts the engine's description to a cgroup, by the id in its path or by the path itself. One that the engine does not know (any more)
@@ -200,10 +224,11 @@ fn read_network(cgroups: &mut Cgroups<Entity>, network: &mut Network, system: &S
             None if cgroup.id == "/" => system.roots.net("dev"),
             None => {
                 cgroup.entity.interfaces.clear();
+                cgroup.entity.owns_network = false;
                 continue;
             }
         };
-        network.read(&path, &mut cgroup.entity.interfaces);
+        cgroup.entity.owns_network = network.read(&path, &mut cgroup.entity.interfaces);
     }
 }
 
@@ -217,119 +242,4 @@ fn complete_root(stats: &mut Stats, machine: &Meminfo) {
     spec.memory_limit = Some(machine.total);
     spec.swap_limit = Some(machine.swap_total);
     spec.reservation = Some(0);
-}
-
-fn emit_times(cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let mut rows = out.family(&LAST_SEEN);
-    for cgroup in cgroups {
-        rows.add_to(&cgroup.entity.labels, [], now);
-    }
-    for (family, time) in
-        [(&CREATED, (|container| container.created) as fn(&Container) -> Option<i64>), (&STARTED, |container| container.started)]
-    {
-        let mut rows = out.family(family);
-        for cgroup in cgroups {
-            let told = cgroup.entity.container.as_deref().and_then(time);
-            if let Some(time) = told.or(Some(cgroup.created).filter(|time| *time != i64::MAX)) {
-                rows.add_to(&cgroup.entity.labels, [], time);
-            }
-        }
-    }
-    let mut rows = out.family(&HEALTH);
-    for entity in cgroups.iter().map(|cgroup| &cgroup.entity) {
-        if let Some(health) = entity.container.as_ref().and_then(|container| container.health) {
-            let state = match health {
-                Health::Healthy => 1,
-                Health::Starting | Health::Unhealthy => 0,
-                Health::Unchecked => -1,
-            };
-            rows.add_to(&entity.labels, [], state);
-        }
-    }
-}
-
-fn emit_numbers(cgroups: &[&Cgroup<Entity>], zeros: bool, out: &mut Samples) {
-    for single in SINGLES {
-        let mut rows = out.family(&single.family);
-        for cgroup in cgroups {
-            let zero = || single.zero(&cgroup.stats).filter(|_| zeros);
-            if let Some(value) = (single.value)(&cgroup.stats).or_else(zero) {
-                rows.add_to(&cgroup.entity.labels, [], value);
-            }
-        }
-    }
-    let mut rows = out.family(&CPU_USAGE);
-    for cgroup in cgroups {
-        if let Some(seconds) = cgroup.stats.cpu.usage {
-            rows.add_to(&cgroup.entity.labels, [("cpu", "total")], seconds);
-        }
-    }
-    let mut rows = out.family(&FAILURES);
-    for cgroup in cgroups {
-        let memory = &cgroup.stats.memory;
-        for (kind, value) in [("pgfault", memory.faults), ("pgmajfault", memory.major_faults)] {
-            let Some(value) = value else { continue };
-            for scope in ["container", "hierarchy"] {
-                rows.add_to(&cgroup.entity.labels, [("failure_type", kind), ("scope", scope)], value);
-            }
-        }
-    }
-}
-
-fn emit_pids(cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
-    let containers = || cgroups.iter().filter(|cgroup| cgroup.entity.container_id.is_some());
-    let mut rows = out.family(&PIDS);
-    for cgroup in containers() {
-        if let Some(count) = cgroup.stats.pids.current {
-            rows.add_to(&cgroup.entity.labels, [], count);
-        }
-    }
-    let mut rows = out.family(&PIDS_LIMIT);
-    for cgroup in containers() {
-        if let Some(most) = cgroup.stats.pids.max.filter(|most| *most != 0) {
-            rows.add_to(&cgroup.entity.labels, [], most);
-        }
-    }
-}
-
-/// What cAdvisor has zeros for unless it is given a reader of its own.
-fn emit_loads(cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
-    for family in &LOADS {
-        let mut rows = out.family(family);
-        for cgroup in cgroups {
-            rows.add_to(&cgroup.entity.labels, [], 0u8);
-        }
-    }
-    let mut rows = out.family(&TASKS_STATE);
-    for cgroup in cgroups {
-        for state in ["iowaiting", "running", "sleeping", "stopped", "uninterruptible"] {
-            rows.add_to(&cgroup.entity.labels, [("state", state)], 0u8);
-        }
-    }
-}
-
-fn emit_devices(cgroups: &[&Cgroup<Entity>], devices: &Devices, out: &mut Samples) {
-    for by_device in BY_DEVICE {
-        let mut rows = out.family(&by_device.family);
-        for cgroup in cgroups {
-            for io in &cgroup.stats.io {
-                if let (Some(value), Some(device)) = ((by_device.value)(io), devices.name(io.device)) {
-                    rows.add_to(&cgroup.entity.labels, [("device", &device.path)], value);
-                }
-            }
-        }
-    }
-    let mut rows = out.family(&BLKIO);
-    for cgroup in cgroups {
-        for io in &cgroup.stats.io {
-            let Some(device) = devices.name(io.device) else { continue };
-            for (operation, bytes) in operations(&io.bytes) {
-                let Some(bytes) = bytes else { continue };
-                let labels =
-                    [("device", &*device.path), ("major", &device.major), ("minor", &device.minor), ("operation", operation)];
-                rows.add_to(&cgroup.entity.labels, labels, bytes);
-            }
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! What a cgroup's numbers are called: the families, each with where its value is.
 
-use super::cgroup::{Io, Operations, Stats};
+use super::cgroup::{Io, Operations, Pages, Stats};
 use crate::exposition::{Family, from_u64};
 
 /// A family with at most one series for each cgroup.
@@ -121,6 +121,9 @@ pub(super) static SINGLES: &[Single] = &[
         "Anonymous pages missed soon after reclaim took them: memory.stat workingset_refault_anon.",
         |s| count(s.memory.refault_anon),
     ),
+    gauge("container_memory_migrate", "1 if memory moves along with a change of nodes: cpuset.memory_migrate.", |s| {
+        count(s.memory_migrate)
+    }),
     gauge("container_threads", "Threads and processes: pids.current.", |s| count(s.pids.current)),
     gauge("container_threads_max", "Limit of threads and processes: pids.max, 0 where there is none.", |s| count(s.pids.max)),
     gauge("container_spec_cpu_period", "Quota period in microseconds: cpu.cfs_period_us, or second of cpu.max.", |s| {
@@ -132,7 +135,7 @@ pub(super) static SINGLES: &[Single] = &[
         |s| with_quota(s, count(s.spec.cpu_quota)),
     ),
     gauge("container_spec_cpu_shares", "Weight among siblings: cpu.shares, or cpu.weight converted to shares.", |s| {
-        count(s.spec.cpu_shares)
+        count(s.spec.shares())
     }),
     gauge(
         "container_spec_memory_limit_bytes",
@@ -248,6 +251,32 @@ pub(super) static BY_DEVICE: &[ByDevice] = &[
         io.cost[3]
     }),
 ];
+
+/// A family with one series for each size of huge pages.
+pub(super) struct ByPageSize {
+    pub(super) family: Family,
+    pub(super) value: fn(&Pages) -> Option<u64>,
+}
+
+pub(super) static BY_PAGE_SIZE: &[ByPageSize] = &[
+    ByPageSize {
+        family: Family::gauge("container_hugetlb_usage_bytes", "Huge pages in use, in bytes: hugetlb usage_in_bytes or current."),
+        value: |pages| pages.usage,
+    },
+    ByPageSize {
+        family: Family::gauge("container_hugetlb_max_usage_bytes", "Most huge pages ever in use: hugetlb max_usage_in_bytes."),
+        value: |pages| pages.max_usage,
+    },
+    ByPageSize {
+        family: Family::counter("container_hugetlb_failcnt", "Times the limit was hit: hugetlb failcnt, or events max."),
+        value: |pages| pages.failcnt,
+    },
+];
+
+pub(super) static NUMA_PAGES: Family = Family::gauge(
+    "container_memory_numa_pages",
+    "Pages by node, and whether with all cgroups below: memory.numa_stat; v2 tells it with them alone.",
+);
 
 /// The values of the label `operation` in [`BLKIO`].
 pub(super) fn operations(bytes: &Operations) -> [(&'static str, Option<u64>); 6] {

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::collector::Show;
+use super::sets::Set;
+use super::topology::Topology;
 use crate::exposition::{Family, Labels, Samples};
 use crate::system::text::{lines, number, pair, utf8};
 use crate::system::{Fault, System};
@@ -13,6 +16,11 @@ static CORES: Family = Family::gauge("machine_cpu_cores", "Hardware threads that
 static PHYSICAL: Family =
     Family::gauge("machine_cpu_physical_cores", "Cores: distinct topology/physical_package_id and core_id of the CPUs.");
 static SOCKETS: Family = Family::gauge("machine_cpu_sockets", "Processors: distinct topology/physical_package_id of the CPUs.");
+static BOOKS: Family = Family::gauge("machine_cpu_books", "Books of a mainframe: distinct topology/book_id of the CPUs.");
+static DRAWERS: Family = Family::gauge("machine_cpu_drawers", "Drawers of a mainframe: distinct topology/drawer_id of the CPUs.");
+/// Shown with `--containers.compat=cadvisor` alone.
+static NVM: Family = Family::gauge("machine_nvm_capacity", "0: nobody tells of such memory.");
+static NVM_WATTS: Family = Family::gauge("machine_nvm_avg_power_budget_watts", "0: nobody tells of such memory.");
 static MEMORY: Family = Family::gauge("machine_memory_bytes", "Memory of the machine: MemTotal of /proc/meminfo.");
 static SWAP: Family = Family::gauge("machine_swap_bytes", "Swap space of the machine: SwapTotal of /proc/meminfo.");
 static DIMMS: Family = Family::gauge("machine_dimm_count", "Memory modules by type: EDAC's dimm_mem_type.");
@@ -40,6 +48,9 @@ struct Hardware {
     threads: usize,
     cores: usize,
     sockets: usize,
+    books: usize,
+    drawers: usize,
+    topology: Option<Topology>,
     /// Count and bytes by type.
     dimms: BTreeMap<String, (u64, u64)>,
     kernel: String,
@@ -54,14 +65,14 @@ pub(super) struct Machine {
 
 impl Machine {
     /// Reads /proc/meminfo and writes `machine_*`; `docker` is Docker's version.
-    pub(super) fn collect(&mut self, system: &mut System, docker: &str, out: &mut Samples) -> Result<Meminfo, Fault> {
+    pub(super) fn collect(&mut self, system: &mut System, docker: &str, show: Show, out: &mut Samples) -> Result<Meminfo, Fault> {
         let memory = system.proc("meminfo").and_then(|text| meminfo(text).ok_or_else(|| Fault::parse("/proc/meminfo", text)));
         out.family(&SCRAPE_ERROR).add([], memory.is_err());
         if self.hardware.as_ref().is_none_or(|(read, _)| read.elapsed() > STATIC_FOR) {
-            self.hardware = Some((Instant::now(), Hardware::read(system)));
+            self.hardware = Some((Instant::now(), Hardware::read(system, show)));
         }
         if let (Some((_, hardware)), Ok(memory)) = (&self.hardware, &memory) {
-            hardware.emit(memory, docker, out);
+            hardware.emit(memory, docker, show, out);
         }
         memory
     }
@@ -69,18 +80,23 @@ impl Machine {
 
 impl Hardware {
     /// What cannot be read is left out: a container's view, an old kernel or other hardware lack one thing or another.
-    fn read(system: &mut System) -> Self {
+    fn read(system: &mut System, show: Show) -> Self {
         let mut hardware = Hardware { labels: labels(system), ..Hardware::default() };
-        let online = system.sys("devices/system/cpu/online").map(<[u8]>::to_vec).unwrap_or_default();
-        let (mut cores, mut sockets) = (Vec::new(), Vec::new());
-        for cpu in ranges(&online) {
+        let online: Vec<u32> = system.sys("devices/system/cpu/online").map(|text| ranges(text).collect()).unwrap_or_default();
+        let (mut cores, mut sockets, mut books, mut drawers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for cpu in &online {
             let mut topology = |name| text(system, &format!("devices/system/cpu/cpu{cpu}/topology/{name}"));
             let socket = topology("physical_package_id");
             cores.push((socket.clone(), topology("core_id")));
             sockets.push(socket);
+            // -1 or no file on other machines.
+            books.extend(Some(topology("book_id")).filter(|id| number::<u32>(id.as_bytes()).is_some()));
+            drawers.extend(Some(topology("drawer_id")).filter(|id| number::<u32>(id.as_bytes()).is_some()));
             hardware.threads += 1;
         }
         (hardware.cores, hardware.sockets) = (distinct(cores), distinct(sockets));
+        (hardware.books, hardware.drawers) = (distinct(books), distinct(drawers));
+        hardware.topology = show.sets.has(Set::CpuTopology).then(|| Topology::read(system, &online));
         hardware.dimms = dimms(system);
         hardware.kernel = proc_text(system, "sys/kernel/osrelease");
         let release = system.roots.root("/etc/os-release");
@@ -88,10 +104,22 @@ impl Hardware {
         hardware
     }
 
-    fn emit(&self, memory: &Meminfo, docker: &str, out: &mut Samples) {
+    fn emit(&self, memory: &Meminfo, docker: &str, show: Show, out: &mut Samples) {
         let counts = [(&CORES, self.threads), (&PHYSICAL, self.cores), (&SOCKETS, self.sockets)];
-        for (family, count) in counts.into_iter().filter(|(_, count)| *count != 0) {
+        let of_mainframes = [(&BOOKS, self.books), (&DRAWERS, self.drawers)];
+        let of_mainframes = of_mainframes.into_iter().filter(|(_, count)| *count != 0 || show.zeros);
+        for (family, count) in counts.into_iter().filter(|(_, count)| *count != 0).chain(of_mainframes) {
             out.family(family).add_to(&self.labels, [], count);
+        }
+        if show.zeros {
+            let mut rows = out.family(&NVM);
+            for mode in ["app_direct_mode", "memory_mode"] {
+                rows.add_to(&self.labels, [("mode", mode)], 0u8);
+            }
+            out.family(&NVM_WATTS).add_to(&self.labels, [], 0u8);
+        }
+        if let Some(topology) = &self.topology {
+            topology.emit(&self.labels, out);
         }
         out.family(&MEMORY).add_to(&self.labels, [], memory.total);
         out.family(&SWAP).add_to(&self.labels, [], memory.swap_total);
@@ -127,7 +155,7 @@ fn non_empty(pairs: &[(&str, &str)]) -> Labels {
     labels
 }
 
-fn text(system: &mut System, path: &str) -> String {
+pub(super) fn text(system: &mut System, path: &str) -> String {
     let path = system.roots.sys(path);
     system.attribute(&path).map(trimmed).unwrap_or_default()
 }
@@ -187,7 +215,7 @@ fn meminfo(text: &[u8]) -> Option<Meminfo> {
 }
 
 /// `0-3,8`
-fn ranges(text: &[u8]) -> impl Iterator<Item = u32> {
+pub(super) fn ranges(text: &[u8]) -> impl Iterator<Item = u32> {
     text.trim_ascii()
         .split(|&byte| byte == b',')
         .filter_map(|range| {

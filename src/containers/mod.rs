@@ -9,6 +9,7 @@ mod cgroup;
 mod collector;
 mod devices;
 mod disk;
+mod emit;
 mod engines;
 mod families;
 mod identity;
@@ -16,10 +17,16 @@ mod labels;
 mod machine;
 mod network;
 mod ooms;
+mod processes;
+mod sets;
+mod spec;
+mod topology;
 
-use self::collector::Containers;
+use self::collector::{Containers, Show};
 use self::disk::{Disk, Task};
 use self::labels::Choice;
+use self::processes::Processes;
+use self::sets::{Set, Sets};
 use crate::exposition::Samples;
 use crate::scrape::{Collector, Module, Part, Source, Sources};
 use crate::settings::{Error, Flag, Settings};
@@ -40,8 +47,11 @@ const NAME: &str = "containers";
 static COMPAT: Flag =
     Flag::text("containers.compat", "", "cadvisor: show 0, as cAdvisor does, where the kernel has no such number for a cgroup.");
 
+const NO_MEMORY: &str = "container_memory_* and container_spec_memory_* are missing: the kernel runs without the memory controller; start it \
+    with cgroup_enable=memory (on a Raspberry Pi in cmdline.txt, with cgroup_memory=1)";
+
 fn flags() -> Vec<&'static Flag> {
-    [&labels::FLAGS[..], &disk::FLAGS, &[&COMPAT]].concat()
+    [&labels::FLAGS[..], &sets::FLAGS, &disk::FLAGS, &[&COMPAT]].concat()
 }
 
 fn collectors(_settings: &Settings) -> Vec<(&'static str, bool)> {
@@ -54,17 +64,23 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
         "cadvisor" => true,
         other => return Err(Error::new(format!("--containers.compat knows cadvisor, not {other:?}"))),
     };
+    let show = Show { sets: Sets::of(settings)?, zeros };
+    let thread_error = |error| Error::new(format!("cannot start a thread: {error}"));
+    let processes = Processes::start(Roots::of(settings).proc, show.sets).map_err(thread_error)?;
+    if cgroup::lacks_memory(&Roots::of(settings)) {
+        sources.warn(Part::Containers, "memory", NO_MEMORY.to_owned());
+    }
     let directory = sources.discovery().directory(settings)?;
     let disk = Disk::new(sources.discovery().usages().clone());
-    if let Some(task) = Task::new(disk.clone(), directory.clone(), settings) {
+    if let Some(task) = Task::new(disk.clone(), directory.clone(), settings).filter(|_| show.sets.has(Set::Disk)) {
         sources.spawn(task.run());
     }
-    let mut collector = Containers::new(directory, sources.discovery().clone(), disk, Choice::of(settings), zeros);
+    let mut collector = Containers::new(directory, sources.discovery().clone(), disk, Choice::of(settings), show, processes);
     let (mut system, mut scratch) = (System::new(Roots::of(settings)), Samples::new());
     let thread = Source::thread(Part::Containers, NAME, vec![NAME], move |job| {
         system.begin(job.deadline());
         job.run(NAME, &mut scratch, |out| collector.collect(&mut system, out));
     });
-    sources.add(thread.map_err(|error| Error::new(format!("cannot start a thread: {error}")))?);
+    sources.add(thread.map_err(thread_error)?);
     Ok(())
 }

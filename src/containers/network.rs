@@ -31,17 +31,18 @@ impl Network {
         self.seen.clear();
     }
 
-    /// Reads the interfaces that a process sees from its `net/dev`; none if its namespace had its turn already, or if it is gone.
+    /// Reads the interfaces that a process sees from its `net/dev`, and tells whether its namespace is shown thereby; none if it had its turn
+    /// already, or if it is gone.
     ///
     /// Namespaces are told apart by the file's own inode: unlike /proc/<pid>/ns/net it needs no right to trace the process. The
     /// file is not kept open, as that would keep a dead container's namespace alive.
-    pub(super) fn read(&mut self, path: &Path, interfaces: &mut Vec<Interface>) {
+    pub(super) fn read(&mut self, path: &Path, interfaces: &mut Vec<Interface>) -> bool {
         interfaces.clear();
-        let Ok(mut file) = File::open(path) else { return };
-        let Ok(metadata) = file.metadata() else { return };
+        let Ok(mut file) = File::open(path) else { return false };
+        let Ok(metadata) = file.metadata() else { return false };
         let namespace = (metadata.dev(), metadata.ino());
         if self.seen.contains(&namespace) {
-            return;
+            return false;
         }
         let mut length = 0;
         loop {
@@ -52,11 +53,12 @@ impl Network {
                 Ok(0) => break,
                 Ok(read) => length += read,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(_) => return,
+                Err(_) => return false,
             }
         }
         self.seen.push(namespace);
         parse(self.text.get(..length).unwrap_or_default(), interfaces);
+        true
     }
 }
 

@@ -15,6 +15,7 @@ mod matrix;
 mod parity;
 mod podman;
 mod proxy;
+mod sets;
 mod status;
 mod stock;
 

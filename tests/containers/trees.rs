@@ -38,6 +38,12 @@ impl Machine {
         std::fs::write(self.path(path), text).unwrap();
     }
 
+    /// A link that leads nowhere, as those of /proc do.
+    pub(crate) fn link(&self, path: &str, target: &str) {
+        std::fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, self.path(path)).unwrap();
+    }
+
     /// Mounts a cgroup tree, and writes `files` below it.
     pub(crate) fn mount(&mut self, name: &str, kind: &str, options: &str, files: &[(&str, &str)]) {
         let path = format!("sys/fs/cgroup{name}");
@@ -54,7 +60,7 @@ impl Machine {
         self.agent_with(docker, &[])
     }
 
-    fn agent_with(&self, docker: &str, more: &[&str]) -> Agent {
+    pub(crate) fn agent_with(&self, docker: &str, more: &[&str]) -> Agent {
         let roots = [("procfs", self.path("proc")), ("sysfs", self.path("sys")), ("rootfs", self.path(""))];
         let flags = roots.map(|(name, path)| format!("--path.{name}={}", path.display()));
         Agent::start(&[&[&*flags[0], &*flags[1], &*flags[2], "--docker", docker], more].concat(), &[])
@@ -66,7 +72,7 @@ impl Machine {
     }
 }
 
-fn of_cgroup(page: &Exposition, id: &str) -> BTreeMap<String, f64> {
+pub(crate) fn of_cgroup(page: &Exposition, id: &str) -> BTreeMap<String, f64> {
     let mut found = BTreeMap::new();
     for series in page.series.iter().filter(|series| series.has(&[("id", id)]) && !series.name.contains("_time_")) {
         let mut text = series.name.trim_start_matches("container_").to_owned();
@@ -251,7 +257,7 @@ fn v2_with_the_systemd_driver() {
     assert!(page.all("container_engine_up").next().is_none(), "an empty --docker asks no engine");
 }
 
-fn v1() -> Machine {
+pub(crate) fn v1() -> Machine {
     let mut machine = Machine::new();
     let at = |file: &str| format!("/docker/{ID}/{file}");
     let write = |machine: &mut Machine, name: &str, options: &str, files: &[(&str, &str)]| {

@@ -3,8 +3,11 @@
 //! The trees are walked at each scrape (no inotify: nothing to run out of, nothing to miss), and what each version's table
 //! lists is read of each cgroup and parsed into one [`Stats`].
 
+mod attribute;
 mod files;
+mod hugetlb;
 mod mounts;
+mod numa;
 mod parse;
 mod stats;
 mod v1;
@@ -20,56 +23,24 @@ use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::fstatat;
 
+use self::attribute::{Attribute, Controller};
 use self::files::Reader;
-pub(super) use self::stats::{Device, Io, Operations, Stats};
-use crate::system::text::{lines, number};
-use crate::system::{Fault, System};
-
-/// A tree of v1 that has numbers for us, or the one tree of v2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Controller {
-    Cpu,
-    Cpuacct,
-    Memory,
-    Blkio,
-    Pids,
-    Unified,
-}
-
-impl Controller {
-    /// A mount option of a v1 tree.
-    fn of_v1(option: &[u8]) -> Option<Self> {
-        Some(match option {
-            b"cpu" => Controller::Cpu,
-            b"cpuacct" => Controller::Cpuacct,
-            b"memory" => Controller::Memory,
-            b"blkio" => Controller::Blkio,
-            b"pids" => Controller::Pids,
-            _ => return None,
-        })
-    }
-}
-
-/// A file that each cgroup of a controller may have.
-struct Attribute {
-    controller: Controller,
-    file: &'static str,
-    parse: fn(&[u8], &mut Stats),
-}
+pub(super) use self::stats::{Device, Io, Operations, Pages, Spec, Stats};
+use super::sets::{Set, Sets};
+use crate::system::text::{fields, lines, number};
+use crate::system::{Fault, Roots, System};
 
 /// An open cgroup tree and the files to read in it.
 struct Tree {
     path: PathBuf,
     root: File,
-    attributes: Vec<&'static Attribute>,
+    attributes: Vec<Attribute>,
     unified: bool,
 }
 
 impl Tree {
-    fn open(mount: mounts::Mount) -> Result<Self, Fault> {
+    fn open(mount: mounts::Mount, attributes: Vec<Attribute>) -> Result<Self, Fault> {
         let root = File::open(&mount.path).map_err(|error| Fault::read(&mount.path, error))?;
-        let all = v1::ATTRIBUTES.iter().chain(&v2::ATTRIBUTES);
-        let attributes = all.filter(|attribute| mount.controllers.contains(&attribute.controller)).collect();
         Ok(Tree { path: mount.path, root, attributes, unified: mount.controllers.contains(&Controller::Unified) })
     }
 
@@ -90,6 +61,8 @@ pub(crate) struct Cgroup<T> {
     pub stats: Stats,
     /// Set by [`Cgroups::choose_pids`].
     pub pid: Option<u32>,
+    /// The processes in this very cgroup, set as well where a set asks for them; `None` where they cannot be listed.
+    pub processes: Option<Vec<u32>>,
     /// What the owner of the [`Cgroups`] keeps with it.
     pub entity: T,
     places: Vec<Place>,
@@ -106,11 +79,14 @@ struct Place {
     files: Box<[Option<File>]>,
     procs: Option<File>,
     /// Attributes that the cgroup has not, one bit each, so that they are not asked for again at each scrape.
-    absent: u32,
+    absent: u64,
 }
 
 /// All cgroups of this machine.
 pub(crate) struct Cgroups<T> {
+    /// The sizes of huge pages, as `2MB`; none where nobody asks for them.
+    pub(crate) page_sizes: Vec<String>,
+    lists_processes: bool,
     trees: Vec<Tree>,
     live: BTreeMap<Vec<u8>, Cgroup<T>>,
     reader: Reader,
@@ -121,16 +97,30 @@ pub(crate) struct Cgroups<T> {
 const LOOK_AGAIN: u64 = 16;
 
 impl<T> Cgroups<T> {
-    /// Finds the trees. With none there is no cgroup, and that is a fault.
-    pub(crate) fn find(system: &mut System) -> Result<Self, Fault> {
+    /// Finds the trees that have something for `sets`. With none there is no cgroup, and that is a fault.
+    pub(crate) fn find(system: &mut System, sets: Sets) -> Result<Self, Fault> {
         let path = system.roots.proc("self/mountinfo");
         let sys = system.roots.sys.clone();
         let mounts = mounts::choose(system.read(&path)?, &sys);
         if mounts.is_empty() {
             return Err(Fault::Absent(format!("a cgroup file system in {}", path.display())));
         }
-        let trees = mounts.into_iter().map(Tree::open).collect::<Result<_, _>>()?;
-        Ok(Cgroups { trees, live: BTreeMap::new(), reader: Reader::new(), scrapes: 0 })
+        let page_sizes = if sets.has(Set::Hugetlb) { hugetlb::sizes(&sys) } else { Vec::new() };
+        let of_pages = hugetlb::attributes(&page_sizes);
+        let all = || v1::ATTRIBUTES.iter().chain(&v2::ATTRIBUTES).chain(&of_pages);
+        let mut trees = Vec::new();
+        for mount in mounts {
+            let is_wanted = |attribute: &&Attribute| {
+                mount.controllers.contains(&attribute.controller) && attribute.set.is_none_or(|set| sets.has(set))
+            };
+            // Each has a bit of `Place::absent`. No kernel has so many sizes of pages.
+            let attributes: Vec<_> = all().filter(is_wanted).take(64).cloned().collect();
+            if !attributes.is_empty() {
+                trees.push(Tree::open(mount, attributes)?);
+            }
+        }
+        let (live, reader, lists_processes) = (BTreeMap::new(), Reader::new(), sets.list_processes());
+        Ok(Cgroups { page_sizes, lists_processes, trees, live, reader, scrapes: 0 })
     }
 
     /// The cgroups that were alive in the last [`refresh`](Self::refresh), by path.
@@ -176,13 +166,22 @@ impl<T> Cgroups<T> {
     /// there, else the lowest number.
     pub(crate) fn choose_pids(&mut self, mut wanted: impl FnMut(&T) -> Option<Option<u32>>) {
         for (path, cgroup) in self.live.iter_mut().filter(|(_, cgroup)| cgroup.alive) {
-            let Some(known) = wanted(&cgroup.entity) else { continue };
+            let known = wanted(&cgroup.entity);
+            if known.is_none() && !self.lists_processes {
+                continue;
+            }
             // Stands where a threaded cgroup refuses to list its processes.
-            cgroup.pid = known;
+            cgroup.pid = known.flatten();
+            let mut processes = cgroup.processes.take().unwrap_or_default();
             for place in &mut cgroup.places {
                 let Some(tree) = self.trees.get(place.tree) else { continue };
                 if let Ok(text) = self.reader.read(tree.root.as_fd(), path, "cgroup.procs", &mut place.procs) {
-                    cgroup.pid = first_pid(text, known);
+                    cgroup.pid = known.and_then(|known| first_pid(text, known));
+                    if self.lists_processes {
+                        processes.clear();
+                        processes.extend(lines(text).filter_map(number::<u32>));
+                        cgroup.processes = Some(processes);
+                    }
                     break;
                 }
             }
@@ -200,6 +199,7 @@ impl<T> Cgroup<T> {
             order: (usize::MAX, u64::MAX),
             stats: Stats::default(),
             pid: None,
+            processes: None,
             entity,
             places: Vec::new(),
             alive: true,
@@ -255,8 +255,8 @@ impl Place {
             if self.absent & 1 << bit != 0 {
                 continue;
             }
-            match reader.read(tree.root.as_fd(), path, attribute.file, slot) {
-                Ok(text) => (attribute.parse)(text, stats),
+            match reader.read(tree.root.as_fd(), path, &attribute.file, slot) {
+                Ok(text) => attribute.parse(text, stats),
                 Err(Errno::ENODEV) => return Err(Errno::ENODEV),
                 // EOPNOTSUPP: a kernel with pressure stall information switched off, or memory.peak before its time.
                 Err(Errno::ENOENT | Errno::EOPNOTSUPP) => {
@@ -271,6 +271,17 @@ impl Place {
         }
         fault
     }
+}
+
+/// Whether there are cgroups, and none of their trees has the memory controller: a kernel that was started without it.
+pub(super) fn lacks_memory(roots: &Roots) -> bool {
+    let mounts = std::fs::read(roots.proc("self/mountinfo")).map(|text| mounts::choose(&text, &roots.sys)).unwrap_or_default();
+    let has_memory = |mount: &mounts::Mount| {
+        let controllers = || std::fs::read(mount.path.join("cgroup.controllers"));
+        let unified = || controllers().map_or(true, |text| fields(&text).any(|word| word == b"memory"));
+        mount.controllers.contains(&Controller::Memory) || mount.controllers.contains(&Controller::Unified) && unified()
+    };
+    !mounts.is_empty() && !mounts.iter().any(has_memory)
 }
 
 /// The earlier of the times of a cgroup's directory and of a file in it that nobody writes.
@@ -314,7 +325,7 @@ mod tests {
         write(&proc.join("self"), &[("mountinfo", &format!("1 0 0:1 / {} rw - cgroup2 cgroup2 rw\n", tree.display()))]);
         write(&tree.join("docker/a"), &[("pids.current", "3\n"), ("cgroup.procs", "9\n7\n8\n")]);
         let roots = Roots { proc, sys: dir.path().join("sys"), ..Roots::default() };
-        let mut cgroups = Cgroups::find(&mut System::new(roots)).unwrap();
+        let mut cgroups = Cgroups::find(&mut System::new(roots), Sets::default()).unwrap();
         let (mut made, mut seen) = (0, Vec::new());
         let mut scrape = |cgroups: &mut Cgroups<usize>| {
             cgroups

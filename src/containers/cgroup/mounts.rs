@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::Controller;
+use super::attribute::Controller;
 use crate::system::text::{fields, lines};
 
 /// One mounted cgroup tree.

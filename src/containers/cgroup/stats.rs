@@ -16,6 +16,12 @@ pub(crate) struct Stats {
     pub spec: Spec,
     /// Time lost for want of CPU, memory or I/O.
     pub pressure: Pressure,
+    /// Huge pages, one entry for each size.
+    pub pages: Vec<Pages>,
+    /// Memory by node.
+    pub numa: Vec<Numa>,
+    /// `cpuset.memory_migrate` (v1): 1 if memory moves along when the cgroup's nodes are changed.
+    pub memory_migrate: Option<u64>,
 }
 
 /// CPU time in seconds.
@@ -23,6 +29,8 @@ pub(crate) struct Stats {
 pub(crate) struct Cpu {
     /// All of it.
     pub usage: Option<f64>,
+    /// By CPU, from the first one on (v1).
+    pub by_cpu: Vec<f64>,
     /// In user mode.
     pub user: Option<f64>,
     /// In the kernel.
@@ -125,6 +133,32 @@ pub(crate) struct Operations {
     pub total: Option<u64>,
 }
 
+/// Huge pages of one size.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Pages {
+    /// Which size: the index in [`Cgroups::page_sizes`](super::Cgroups::page_sizes).
+    pub size: usize,
+    /// Bytes in use.
+    pub usage: Option<u64>,
+    /// The most bytes that ever were (v1).
+    pub max_usage: Option<u64>,
+    /// Times the limit was hit.
+    pub failcnt: Option<u64>,
+}
+
+/// Memory on one node.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Numa {
+    /// `file`, `anon`, `unevictable`.
+    pub kind: &'static str,
+    /// `container`, or `hierarchy` with all below it.
+    pub scope: &'static str,
+    /// Number of the node.
+    pub node: usize,
+    /// Pages of the usual size.
+    pub pages: u64,
+}
+
 /// Threads.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Pids {
@@ -143,6 +177,8 @@ pub(crate) struct Spec {
     pub cpu_quota: Option<u64>,
     /// Weight among siblings, in v1's shares.
     pub cpu_shares: Option<u64>,
+    /// The same as v2 has it, 1 to 10000; 0 of an idle cgroup.
+    pub cpu_weight: Option<u64>,
     /// Memory limit in bytes; 0 where there is none.
     pub memory_limit: Option<u64>,
     /// v1: limit of memory and swap together; v2: of swap; 0 where there is none.
@@ -171,12 +207,33 @@ pub(crate) struct Stall {
     pub full: Option<f64>,
 }
 
+impl Spec {
+    /// Weight among siblings in v1's shares, converted where there is only v2's weight.
+    pub(crate) fn shares(&self) -> Option<u64> {
+        self.cpu_shares.or_else(|| self.cpu_weight.map(shares))
+    }
+}
+
 impl Stats {
     /// Forgets the last scrape's numbers and keeps the memory.
     pub(super) fn clear(&mut self) {
-        let mut io = std::mem::take(&mut self.io);
+        let (mut io, mut pages, mut numa) =
+            (std::mem::take(&mut self.io), std::mem::take(&mut self.pages), std::mem::take(&mut self.numa));
+        let mut by_cpu = std::mem::take(&mut self.cpu.by_cpu);
         io.clear();
-        *self = Stats { io, ..Stats::default() };
+        pages.clear();
+        numa.clear();
+        by_cpu.clear();
+        *self = Stats { io, pages, numa, cpu: Cpu { by_cpu, ..Cpu::default() }, ..Stats::default() };
+    }
+
+    /// The entry of huge pages of that size, a new one if there is none yet.
+    pub(super) fn pages(&mut self, size: usize) -> Option<&mut Pages> {
+        let at = self.pages.iter().position(|pages| pages.size == size).unwrap_or(self.pages.len());
+        if at == self.pages.len() {
+            self.pages.push(Pages { size, ..Pages::default() });
+        }
+        self.pages.get_mut(at)
     }
 
     /// The entry of `device`, a new one if there is none yet.
@@ -193,5 +250,26 @@ impl Stats {
 pub(super) fn fill<T>(field: &mut Option<T>, value: Option<T>) {
     if field.is_none() {
         *field = value;
+    }
+}
+
+/// A weight of 1 to 10000 as v1's shares of 2 to 262144: the linear formula that container runtimes long used in the other
+/// direction, so 100 is 2597. 0 (an idle cgroup) stays 0.
+fn shares(weight: u64) -> u64 {
+    match weight.checked_sub(1) {
+        None => 0,
+        Some(above) => above.saturating_mul(262_142) / 9999 + 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_become_shares_as_cadvisor_counts_them() {
+        for (weight, expected) in [(0, 0), (1, 2), (39, 998), (50, 1286), (100, 2597), (10_000, 262_144)] {
+            assert_eq!(shares(weight), expected);
+        }
     }
 }

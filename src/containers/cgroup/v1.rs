@@ -1,69 +1,47 @@
 //! cgroup v1: one tree for each controller, one file for each number.
 
+use super::super::sets::Set;
+use super::attribute::Attribute;
+use super::attribute::Controller::{Blkio, Cpu, Cpuacct, Cpuset, Memory, Pids};
+use super::numa;
 use super::parse::{device, maximum, pairs};
 use super::stats::{Io, Operations, Stats};
-use super::{Attribute, Controller};
 use crate::exposition::from_u64;
 use crate::system::text::{fields, lines, number};
 
 /// The files read of each cgroup, in the order in which they are believed.
-pub(super) static ATTRIBUTES: [Attribute; 21] = [
-    Attribute { controller: Controller::Cpuacct, file: "cpuacct.usage", parse: cpuacct_usage },
-    Attribute { controller: Controller::Cpuacct, file: "cpuacct.stat", parse: cpuacct_stat },
-    Attribute { controller: Controller::Cpu, file: "cpu.stat", parse: cpu_stat },
-    Attribute { controller: Controller::Cpu, file: "cpu.shares", parse: |text, stats| stats.spec.cpu_shares = number(text) },
-    Attribute {
-        controller: Controller::Cpu,
-        file: "cpu.cfs_period_us",
-        parse: |text, stats| stats.spec.cpu_period = number(text),
-    },
+pub(super) static ATTRIBUTES: [Attribute; 24] = [
+    Attribute::new(Cpuacct, CPU, "cpuacct.usage", cpuacct_usage),
+    Attribute::new(Cpuacct, Some(Set::PerCpu), "cpuacct.usage_percpu", cpuacct_usage_percpu),
+    Attribute::new(Cpuacct, CPU, "cpuacct.stat", cpuacct_stat),
+    Attribute::new(Cpu, CPU, "cpu.stat", cpu_stat),
+    Attribute::new(Cpu, None, "cpu.shares", |text, stats| stats.spec.cpu_shares = number(text)),
+    Attribute::new(Cpu, None, "cpu.cfs_period_us", |text, stats| stats.spec.cpu_period = number(text)),
     // -1 without a quota, which is no u64.
-    Attribute { controller: Controller::Cpu, file: "cpu.cfs_quota_us", parse: |text, stats| stats.spec.cpu_quota = number(text) },
-    Attribute { controller: Controller::Memory, file: "memory.stat", parse: memory_stat },
-    Attribute {
-        controller: Controller::Memory,
-        file: "memory.usage_in_bytes",
-        parse: |text, stats| stats.memory.usage = number(text),
-    },
-    Attribute {
-        controller: Controller::Memory,
-        file: "memory.max_usage_in_bytes",
-        parse: |text, stats| stats.memory.max_usage = number(text),
-    },
-    Attribute {
-        controller: Controller::Memory,
-        file: "memory.failcnt",
-        parse: |text, stats| stats.memory.failcnt = number(text),
-    },
-    Attribute {
-        controller: Controller::Memory,
-        file: "memory.kmem.usage_in_bytes",
-        parse: |text, stats| stats.memory.kernel = number(text),
-    },
-    Attribute { controller: Controller::Memory, file: "memory.oom_control", parse: oom_control },
-    Attribute {
-        controller: Controller::Memory,
-        file: "memory.limit_in_bytes",
-        parse: |text, stats| stats.spec.memory_limit = limit(text),
-    },
-    Attribute {
-        controller: Controller::Memory,
-        file: "memory.memsw.limit_in_bytes",
-        parse: |text, stats| stats.spec.swap_limit = limit(text),
-    },
-    Attribute {
-        controller: Controller::Memory,
-        file: "memory.soft_limit_in_bytes",
-        parse: |text, stats| stats.spec.reservation = limit(text),
-    },
+    Attribute::new(Cpu, None, "cpu.cfs_quota_us", |text, stats| stats.spec.cpu_quota = number(text)),
+    Attribute::new(Memory, MEMORY, "memory.stat", memory_stat),
+    Attribute::new(Memory, MEMORY, "memory.usage_in_bytes", |text, stats| stats.memory.usage = number(text)),
+    Attribute::new(Memory, MEMORY, "memory.max_usage_in_bytes", |text, stats| stats.memory.max_usage = number(text)),
+    Attribute::new(Memory, MEMORY, "memory.failcnt", |text, stats| stats.memory.failcnt = number(text)),
+    Attribute::new(Memory, MEMORY, "memory.kmem.usage_in_bytes", |text, stats| stats.memory.kernel = number(text)),
+    Attribute::new(Memory, Some(Set::MemoryNuma), "memory.numa_stat", numa::v1),
+    Attribute::new(Memory, None, "memory.oom_control", oom_control),
+    Attribute::new(Memory, None, "memory.limit_in_bytes", |text, stats| stats.spec.memory_limit = limit(text)),
+    Attribute::new(Memory, None, "memory.memsw.limit_in_bytes", |text, stats| stats.spec.swap_limit = limit(text)),
+    Attribute::new(Memory, None, "memory.soft_limit_in_bytes", |text, stats| stats.spec.reservation = limit(text)),
+    Attribute::new(Cpuset, Some(Set::Cpuset), "cpuset.memory_migrate", |text, stats| stats.memory_migrate = number(text)),
     // The bfq files count what that scheduler served; without it they hold no device, and the throttling layer's are taken.
-    Attribute { controller: Controller::Blkio, file: "blkio.bfq.io_service_bytes_recursive", parse: io_bytes },
-    Attribute { controller: Controller::Blkio, file: "blkio.throttle.io_service_bytes_recursive", parse: io_bytes },
-    Attribute { controller: Controller::Blkio, file: "blkio.bfq.io_serviced_recursive", parse: io_operations },
-    Attribute { controller: Controller::Blkio, file: "blkio.throttle.io_serviced_recursive", parse: io_operations },
-    Attribute { controller: Controller::Pids, file: "pids.current", parse: |text, stats| stats.pids.current = number(text) },
-    Attribute { controller: Controller::Pids, file: "pids.max", parse: |text, stats| stats.pids.max = maximum(text) },
+    Attribute::new(Blkio, DISK_IO, "blkio.bfq.io_service_bytes_recursive", io_bytes),
+    Attribute::new(Blkio, DISK_IO, "blkio.throttle.io_service_bytes_recursive", io_bytes),
+    Attribute::new(Blkio, DISK_IO, "blkio.bfq.io_serviced_recursive", io_operations),
+    Attribute::new(Blkio, DISK_IO, "blkio.throttle.io_serviced_recursive", io_operations),
+    Attribute::new(Pids, None, "pids.current", |text, stats| stats.pids.current = number(text)),
+    Attribute::new(Pids, None, "pids.max", |text, stats| stats.pids.max = maximum(text)),
 ];
+
+const CPU: Option<Set> = Some(Set::Cpu);
+const MEMORY: Option<Set> = Some(Set::Memory);
+const DISK_IO: Option<Set> = Some(Set::DiskIo);
 
 /// cpuacct.stat counts ticks of 1/100 s, whatever the kernel's own tick is.
 const USER_HZ: f64 = 100.0;
@@ -74,6 +52,12 @@ const UNLIMITED: u64 = 1 << 62;
 /// `115004165143`: nanoseconds
 fn cpuacct_usage(text: &[u8], stats: &mut Stats) {
     stats.cpu.usage = number(text).map(|nanoseconds| from_u64(nanoseconds) / 1e9);
+}
+
+/// `115004165143 87234512 0 0 `: nanoseconds of each CPU that there may be
+fn cpuacct_usage_percpu(text: &[u8], stats: &mut Stats) {
+    let nanoseconds = fields(text).map_while(number);
+    stats.cpu.by_cpu.extend(nanoseconds.map(|nanoseconds| from_u64(nanoseconds) / 1e9));
 }
 
 /// `user 17170`: ticks
@@ -176,13 +160,14 @@ mod tests {
 
     fn parse(file: &str, text: &[u8]) -> Stats {
         let mut stats = Stats::default();
-        (ATTRIBUTES.iter().find(|attribute| attribute.file == file).unwrap().parse)(text, &mut stats);
+        ATTRIBUTES.iter().find(|attribute| attribute.file == file).unwrap().parse(text, &mut stats);
         stats
     }
 
     #[test]
     fn times_become_seconds() {
         assert_eq!(parse("cpuacct.usage", b"1500000000\n").cpu.usage, Some(1.5));
+        assert_eq!(parse("cpuacct.usage_percpu", b"1500000000 0 500000000 \n").cpu.by_cpu, [1.5, 0.0, 0.5]);
         let cpu = parse("cpuacct.stat", b"user 17170\nsystem 7623\n").cpu;
         assert_eq!((cpu.user, cpu.system), (Some(171.7), Some(76.23)));
         let cpu = parse("cpu.stat", b"nr_periods 10\nnr_throttled 3\nthrottled_time 2500000000\nwait_sum 5\n").cpu;
@@ -227,8 +212,8 @@ mod tests {
         fn any_bytes_will_do(text: Vec<u8>, lines in "([a-z_]{1,12}|[0-9]{1,3}:[0-9]{1,3}| |\n|[0-9]{1,22}|Read|Total){0,40}") {
             let mut stats = Stats::default();
             for attribute in &ATTRIBUTES {
-                (attribute.parse)(&text, &mut stats);
-                (attribute.parse)(lines.as_bytes(), &mut stats);
+                attribute.parse(&text, &mut stats);
+                attribute.parse(lines.as_bytes(), &mut stats);
             }
         }
     }

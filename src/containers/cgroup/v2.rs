@@ -3,36 +3,42 @@
 //! The same table serves the v2 tree that stands beside v1 trees on a hybrid host: there it fills what v1 has not (pressure,
 //! and the CPU time of units without a v1 cgroup of their own).
 
+use super::super::sets::Set;
+use super::attribute::{Attribute, Controller};
+use super::numa;
 use super::parse::{device, maximum, pairs};
 use super::stats::{Stall, Stats, fill};
-use super::{Attribute, Controller};
 use crate::exposition::from_u64;
 use crate::system::text::{fields, lines, number};
 
 /// The files read of each cgroup.
-pub(super) static ATTRIBUTES: [Attribute; 18] = [
-    attribute("cpu.stat", cpu_stat),
-    attribute("cpu.max", cpu_max),
-    attribute("cpu.weight", |text, stats| fill(&mut stats.spec.cpu_shares, number(text).map(shares))),
-    attribute("memory.stat", memory_stat),
-    attribute("memory.current", |text, stats| fill(&mut stats.memory.usage, number(text))),
-    attribute("memory.peak", |text, stats| fill(&mut stats.memory.max_usage, number(text))),
-    attribute("memory.swap.current", |text, stats| fill(&mut stats.memory.swap, number(text))),
-    attribute("memory.events", memory_events),
-    attribute("memory.max", |text, stats| fill(&mut stats.spec.memory_limit, maximum(text))),
-    attribute("memory.swap.max", |text, stats| fill(&mut stats.spec.swap_limit, maximum(text))),
-    attribute("memory.low", reservation),
-    attribute("memory.min", reservation),
-    attribute("io.stat", io_stat),
-    attribute("pids.current", |text, stats| fill(&mut stats.pids.current, number(text))),
-    attribute("pids.max", |text, stats| fill(&mut stats.pids.max, maximum(text))),
-    attribute("cpu.pressure", |text, stats| pressure(text, &mut stats.pressure.cpu)),
-    attribute("memory.pressure", |text, stats| pressure(text, &mut stats.pressure.memory)),
-    attribute("io.pressure", |text, stats| pressure(text, &mut stats.pressure.io)),
+pub(super) static ATTRIBUTES: [Attribute; 19] = [
+    attribute(Some(Set::Cpu), "cpu.stat", cpu_stat),
+    attribute(None, "cpu.max", cpu_max),
+    attribute(None, "cpu.weight", |text, stats| stats.spec.cpu_weight = number(text)),
+    attribute(MEMORY, "memory.stat", memory_stat),
+    attribute(MEMORY, "memory.current", |text, stats| fill(&mut stats.memory.usage, number(text))),
+    attribute(MEMORY, "memory.peak", |text, stats| fill(&mut stats.memory.max_usage, number(text))),
+    attribute(MEMORY, "memory.swap.current", |text, stats| fill(&mut stats.memory.swap, number(text))),
+    attribute(Some(Set::MemoryNuma), "memory.numa_stat", numa::v2),
+    attribute(None, "memory.events", memory_events),
+    attribute(None, "memory.max", |text, stats| fill(&mut stats.spec.memory_limit, maximum(text))),
+    attribute(None, "memory.swap.max", |text, stats| fill(&mut stats.spec.swap_limit, maximum(text))),
+    attribute(None, "memory.low", reservation),
+    attribute(None, "memory.min", reservation),
+    attribute(Some(Set::DiskIo), "io.stat", io_stat),
+    attribute(None, "pids.current", |text, stats| fill(&mut stats.pids.current, number(text))),
+    attribute(None, "pids.max", |text, stats| fill(&mut stats.pids.max, maximum(text))),
+    attribute(PRESSURE, "cpu.pressure", |text, stats| pressure(text, &mut stats.pressure.cpu)),
+    attribute(PRESSURE, "memory.pressure", |text, stats| pressure(text, &mut stats.pressure.memory)),
+    attribute(PRESSURE, "io.pressure", |text, stats| pressure(text, &mut stats.pressure.io)),
 ];
 
-const fn attribute(file: &'static str, parse: fn(&[u8], &mut Stats)) -> Attribute {
-    Attribute { controller: Controller::Unified, file, parse }
+const MEMORY: Option<Set> = Some(Set::Memory);
+const PRESSURE: Option<Set> = Some(Set::Pressure);
+
+const fn attribute(set: Option<Set>, file: &'static str, parse: fn(&[u8], &mut Stats)) -> Attribute {
+    Attribute::new(Controller::Unified, set, file, parse)
 }
 
 /// `usage_usec 1500000`
@@ -59,15 +65,6 @@ fn cpu_max(text: &[u8], stats: &mut Stats) {
     let mut fields = fields(text);
     fill(&mut stats.spec.cpu_quota, fields.next().and_then(number));
     fill(&mut stats.spec.cpu_period, fields.next().and_then(number));
-}
-
-/// A weight of 1 to 10000 as v1's shares of 2 to 262144: the linear formula that container runtimes long used in the other
-/// direction, so 100 is 2597. 0 (an idle cgroup) stays 0.
-fn shares(weight: u64) -> u64 {
-    match weight.checked_sub(1) {
-        None => 0,
-        Some(above) => above.saturating_mul(262_142) / 9999 + 2,
-    }
 }
 
 /// `anon 1638400`: bytes and counts, all with the children
@@ -167,7 +164,7 @@ mod tests {
 
     fn parse(file: &str, text: &[u8]) -> Stats {
         let mut stats = Stats::default();
-        (ATTRIBUTES.iter().find(|attribute| attribute.file == file).unwrap().parse)(text, &mut stats);
+        ATTRIBUTES.iter().find(|attribute| attribute.file == file).unwrap().parse(text, &mut stats);
         stats
     }
 
@@ -182,13 +179,6 @@ mod tests {
         let mut stats = parse("memory.low", b"33554432\n");
         reservation(b"0\n", &mut stats);
         assert_eq!(stats.spec.reservation, Some(33_554_432));
-    }
-
-    #[test]
-    fn weights_become_shares_as_cadvisor_counts_them() {
-        for (weight, expected) in [(0, 0), (1, 2), (39, 998), (50, 1286), (100, 2597), (10_000, 262_144)] {
-            assert_eq!(shares(weight), expected);
-        }
     }
 
     #[test]
@@ -228,8 +218,8 @@ mod tests {
         fn any_bytes_will_do(text: Vec<u8>, lines in "([a-z]{1,6}=?|[0-9]{1,3}:[0-9]{1,11}| |\n|[0-9]{1,22}|total=|rbytes=|max){0,40}") {
             let mut stats = Stats::default();
             for attribute in &ATTRIBUTES {
-                (attribute.parse)(&text, &mut stats);
-                (attribute.parse)(lines.as_bytes(), &mut stats);
+                attribute.parse(&text, &mut stats);
+                attribute.parse(lines.as_bytes(), &mut stats);
             }
         }
     }
