@@ -62,6 +62,10 @@ pub struct Wish {
     pub asked: bool,
     /// Whether the container runs.
     pub running: bool,
+    /// Whether it runs on this machine, by its engine's address.
+    pub here: bool,
+    /// The memory that it may use in bytes.
+    pub memory: Option<u64>,
     /// What is wrong with the labels.
     pub(crate) wrong: Option<Missing>,
     /// The port inside.
@@ -157,6 +161,8 @@ impl Look {
             tls: text("tls"),
             asked: options.any,
             running: container.pid.is_some(),
+            here: !container.remote,
+            memory: container.limits.memory,
             wrong,
             port,
             aliases: container.aliases.clone(),

@@ -18,8 +18,33 @@ pub(super) struct Target {
     pub(super) labels: Labels,
     pub(super) endpoint: Endpoint,
     pub(super) tls: Tls,
+    /// Whose host's files tell of it.
+    pub(super) side: Side,
     user: Option<String>,
     password: Password,
+}
+
+/// Where a server runs, seen from us.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Side {
+    /// On another machine, for all we know.
+    Elsewhere,
+    /// On the host whose files we read.
+    Host,
+    /// In a container on that host, which may use so many bytes of memory.
+    Container(Option<u64>),
+}
+
+impl Side {
+    fn of(endpoint: &Endpoint) -> Self {
+        let is_here = match endpoint {
+            Endpoint::Unix(_) => true,
+            Endpoint::Tcp(host, _) | Endpoint::Tls(host, _) => {
+                host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+            }
+        };
+        if is_here { Side::Host } else { Side::Elsewhere }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -37,7 +62,8 @@ impl Target {
     pub(super) fn found(endpoint: Endpoint) -> Self {
         let name = topology::name(&endpoint);
         let labels = Labels::of(&[("target", &name)]);
-        Target { name, labels, endpoint, tls: Tls::default(), user: None, password: Password::None }
+        let side = Side::of(&endpoint);
+        Target { name, labels, endpoint, tls: Tls::default(), side, user: None, password: Password::None }
     }
 
     /// A server in a container, with the credentials that its labels name.
@@ -50,7 +76,8 @@ impl Target {
             (None, None) => Password::None,
         };
         let labels = Labels::of(&[("target", &wish.name)]);
-        Target { name: wish.name.clone(), labels, user: wish.user.clone(), password, ..Target::found(endpoint) }
+        let side = if wish.here { Side::Container(wish.memory) } else { Side::Elsewhere };
+        Target { name: wish.name.clone(), labels, side, user: wish.user.clone(), password, ..Target::found(endpoint) }
     }
 
     /// Another server of the same cluster: the same credentials are good for it, and it speaks TLS if this one does.
@@ -127,7 +154,8 @@ impl Target {
         } else if target.tls.as_ref().is_some_and(|tls| *tls != Tls::default()) && !labels.is_empty() {
             return Err("there are settings of TLS, but TLS is spoken to rediss:// and valkeys:// only".to_owned());
         }
-        let target = Target { name: target.name.clone(), labels, endpoint: address.endpoint, tls, user, password };
+        let side = Side::of(&address.endpoint);
+        let target = Target { name: target.name.clone(), labels, endpoint: address.endpoint, tls, side, user, password };
         target.credentials()?;
         Ok(target)
     }

@@ -113,7 +113,7 @@ impl Worker for Server {
 impl Server {
     pub(super) fn new(target: Target, manner: Manner) -> Self {
         let keys = Keys::new(&manner.keys, &target, &manner);
-        let beyond = Beyond::new(&target.endpoint, manner.roots.clone());
+        let beyond = Beyond::new(target.side, manner.roots.clone());
         Server { target, manner, connection: None, known: None, keys, total: Total::default(), beyond, retry: None }
     }
 

@@ -58,6 +58,26 @@ fn a_server_made_anew_keeps_its_name() {
 }
 
 #[test]
+fn the_host_and_the_containers_limit_are_judged() {
+    let docker = docker();
+    let network = Network::new(&docker, "redis-judged");
+    let agent = agent(&docker, &[]);
+    let _server = start(&network, "redis-judged", &["--memory", "64m"]);
+    is_up(&agent, "redis_up", "redis-judged");
+    let page = agent.scrape("/metrics/redis");
+    let value = |family, label, of| page.value(family, &[("target", "redis-judged"), (label, of)]);
+    assert_eq!(value("redis_memory_limit_bytes", "source", "cgroup"), Some(67_108_864.0));
+    assert!(value("redis_memory_limit_bytes", "source", "host").unwrap() > 67_108_864.0);
+    let overcommit = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap();
+    let finding = page
+        .all("redis_audit_finding")
+        .find(|series| series.has(&[("check", "overcommit_memory_0"), ("target", "redis-judged")]));
+    assert_eq!(finding.unwrap().value, f64::from(u8::from(overcommit.trim() == "0")));
+    // The network of the container has a somaxconn of its own, which cannot be read from here.
+    assert!(!page.all("redis_audit_finding").any(|series| series.labels["check"] == "somaxconn_below_tcp_backlog"));
+}
+
+#[test]
 fn a_password_comes_from_a_file_that_a_label_names_or_with_the_switch() {
     let docker = docker();
     let network = Network::new(&docker, "redis-password");

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::super::info::Info;
+use super::super::target::Side;
+use crate::exposition::from_u64;
 use crate::system::Roots;
 
 /// The longest file that is read: none of them has more than a few kilobytes.
@@ -30,20 +32,28 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn read(roots: &Roots, info: &Info<'_>) -> Self {
+    /// Of a server in a container less is known: its processes have other numbers in there than here, and its network has a somaxconn of its own.
+    pub(super) fn read(roots: &Roots, side: Side, info: &Info<'_>) -> Self {
         let number = |path: PathBuf| read(&path)?.trim().parse().ok();
+        let kernel = Host {
+            memory: read(&roots.proc("meminfo")).and_then(|text| meminfo(&text)),
+            huge_pages: read(&roots.sys("kernel/mm/transparent_hugepage/enabled")).map(|text| text.contains("[always]")),
+            overcommit: number(roots.proc("sys/vm/overcommit_memory")),
+            ..Host::default()
+        };
+        if let Side::Container(limit) = side {
+            return Host { cgroup: limit.map(from_u64), ..kernel };
+        }
         let process = info.get("process_id").and_then(|id| id.parse::<u32>().ok()).map(|id| roots.proc(id.to_string()));
         let is_server = |process: &PathBuf| {
             read(&process.join("comm")).is_some_and(|comm| PROCESSES.iter().any(|name| comm.starts_with(name)))
         };
         let process = process.filter(is_server);
         Host {
-            memory: read(&roots.proc("meminfo")).and_then(|text| meminfo(&text)),
             cgroup: process.as_ref().and_then(|process| limit(roots, &read(&process.join("cgroup"))?)),
             files: process.as_ref().and_then(|process| open_files(&read(&process.join("limits"))?)),
-            huge_pages: read(&roots.sys("kernel/mm/transparent_hugepage/enabled")).map(|text| text.contains("[always]")),
-            overcommit: number(roots.proc("sys/vm/overcommit_memory")),
             somaxconn: number(roots.proc("sys/net/core/somaxconn")),
+            ..kernel
         }
     }
 }
@@ -113,10 +123,12 @@ mod tests {
         write("proc/8/comm", "systemd\n");
         write("proc/8/cgroup", "0::/system.slice\n");
         let roots = Roots { proc: dir.path().join("proc"), sys: dir.path().join("sys"), ..Roots::default() };
-        let host = Host::read(&roots, &Info::parse("process_id:7\n"));
+        let host = Host::read(&roots, Side::Host, &Info::parse("process_id:7\n"));
         assert_eq!((host.memory, host.cgroup, host.files), (Some(1_048_576.0), Some(4096.0), Some(10_032.0)));
         assert_eq!((host.huge_pages, host.overcommit, host.somaxconn), (Some(false), Some(0.0), None));
-        let other = Host::read(&roots, &Info::parse("process_id:8\n"));
+        let contained = Host::read(&roots, Side::Container(Some(2048)), &Info::parse("process_id:7\n"));
+        assert_eq!((contained.cgroup, contained.files, contained.overcommit), (Some(2048.0), None, Some(0.0)));
+        let other = Host::read(&roots, Side::Host, &Info::parse("process_id:8\n"));
         assert_eq!((other.cgroup, other.memory), (None, Some(1_048_576.0)), "not the server's process");
         assert_eq!(limit(&roots, "0::/../system.slice\n"), None);
     }

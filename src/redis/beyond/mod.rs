@@ -21,10 +21,10 @@ use std::time::{Duration, Instant};
 
 use super::resp::Value;
 
-use super::address::Endpoint;
 use super::ask::Ask;
 use super::config::Config;
 use super::info::Info;
+use super::target::Side;
 use crate::exposition::{Family, Samples};
 use crate::scrape::{Advice, Advised};
 use crate::system::{Patience, Roots};
@@ -56,7 +56,7 @@ const REFRESH: Duration = Duration::from_secs(300);
 /// What is kept of one server from scrape to scrape.
 pub(super) struct Beyond {
     roots: Roots,
-    local: bool,
+    side: Side,
     /// Whether we are served without a password.
     open: bool,
     host: Option<(String, Instant, Host)>,
@@ -73,10 +73,10 @@ pub(super) struct Beyond {
 }
 
 impl Beyond {
-    pub(super) fn new(endpoint: &Endpoint, roots: Roots) -> Self {
+    pub(super) fn new(side: Side, roots: Roots) -> Self {
         Beyond {
             roots,
-            local: is_local(endpoint),
+            side,
             open: false,
             host: None,
             slowlog: Slowlog::default(),
@@ -119,19 +119,19 @@ impl Beyond {
         }
     }
 
-    /// Looks at the host of a local server: after a restart of the server and every few minutes.
+    /// Looks at the host of a server that runs on it: after a restart of the server and every few minutes.
     pub(super) fn look(&mut self, info: &Info<'_>) {
-        if !self.local {
+        if self.side == Side::Elsewhere {
             return;
         }
         let run_id = info.get("run_id").unwrap_or_default();
         if !self.host.as_ref().is_some_and(|(seen, since, _)| seen == run_id && since.elapsed() < REFRESH) {
-            self.host = Some((run_id.to_owned(), Instant::now(), Host::read(&self.roots, info)));
+            self.host = Some((run_id.to_owned(), Instant::now(), Host::read(&self.roots, self.side, info)));
         }
     }
 
     pub(super) fn emit(&mut self, info: &Info<'_>, config: Option<&Config>, out: &mut Samples) {
-        if let Some(path) = config.filter(|_| self.local).and_then(Config::snapshot) {
+        if let Some(path) = config.filter(|_| self.side == Side::Host).and_then(Config::snapshot) {
             self.measure(path, out);
         }
         let settings = config.map(|config| &config.kept);
@@ -164,15 +164,5 @@ fn size(path: &Path) -> Option<u64> {
     match std::fs::metadata(path) {
         Ok(found) => found.is_file().then_some(found.len()),
         Err(error) => (error.kind() == std::io::ErrorKind::NotFound).then_some(0),
-    }
-}
-
-/// Whether the server runs on the host whose files we read.
-fn is_local(endpoint: &Endpoint) -> bool {
-    match endpoint {
-        Endpoint::Unix(_) => true,
-        Endpoint::Tcp(host, _) | Endpoint::Tls(host, _) => {
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-        }
     }
 }
