@@ -10,7 +10,14 @@ use support::{Agent, wait_for};
 
 const PAGE: &str = "/metrics/postgres";
 
-const ONLY: [&str; 4] = ["--no-host", "--no-containers", "--no-redis", "--postgres.size-interval=1s"];
+const ONLY: [&str; 6] = [
+    "--no-host",
+    "--no-containers",
+    "--no-redis",
+    "--postgres.size-interval=1s",
+    "--postgres.catalog-interval=1s",
+    "--postgres.bloat-interval=1s",
+];
 
 #[test]
 fn upkeep_is_told_of_every_database() {
@@ -69,7 +76,7 @@ fn a_locked_sequence_is_left_out() {
     let mut holder = server.session("postgres");
     holder.run("BEGIN; ALTER SEQUENCE a RENAME TO c; SELECT 1");
     let agent = Agent::start(
-        &["--no-host", "--no-containers", "--no-redis", "--postgres.size-interval=0s"],
+        &["--no-host", "--no-containers", "--no-redis", "--postgres.catalog-interval=0s"],
         &[("DATA_SOURCE_NAME", &server.dsn("postgres"))],
     );
     let seen = || -> Vec<String> {
@@ -147,7 +154,7 @@ fn bloat_waits_for_no_lock() {
     server.sql("postgres", "VACUUM (ANALYZE, INDEX_CLEANUP ON, TRUNCATE OFF) t");
     let mut holder = server.session("postgres");
     holder.run("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE; SELECT 1");
-    let flags = ["--no-host", "--no-containers", "--no-redis", "--postgres.size-interval=0s", "--postgres.collector.bloat"];
+    let flags = ["--no-host", "--no-containers", "--no-redis", "--postgres.bloat-interval=0s", "--postgres.collector.bloat"];
     let agent = Agent::start(&flags, &[("DATA_SOURCE_NAME", &server.dsn("postgres"))]);
     for _ in 0..3 {
         assert!(agent.scrape(PAGE).value("pg_table_bloat_estimate_bytes", &[("relname", "t")]).is_some(), "{}", agent.log());
@@ -171,4 +178,34 @@ fn settings_are_read_again_after_a_reload_alone() {
     wait_for("the new value", Duration::from_secs(20), || work_mem() == 7.0 * 1024.0 * 1024.0);
     (0..3).for_each(|_| _ = work_mem());
     assert_eq!(asked(), 2);
+}
+
+/// Sizes of 2,000 tables with a TOAST table each take longer than the budget, settings do not.
+#[test]
+fn what_is_slow_has_a_budget_and_waits_its_turn() {
+    let server = Postgres::start(&[]);
+    let table = "CREATE TABLE t%s (note text); INSERT INTO t%s VALUES (%L)";
+    server.sql(
+        "postgres",
+        &format!("DO $$ BEGIN FOR i IN 1..2000 LOOP EXECUTE format('{table}', i, i, 'x'); IF i % 50 = 0 THEN COMMIT; END IF; END LOOP; END $$"),
+    );
+    let flags = ["--postgres.slow-budget=20ms", "--postgres.tables.limit=2000", "--postgres.settings-interval=0s"];
+    let agent = Agent::start(&[&ONLY[..3], &flags[..]].concat(), &[("DATA_SOURCE_NAME", &server.dsn("postgres"))]);
+    let failed = |page: &support::exposition::Exposition| {
+        page.all("stack_exporter_collector_last_error_info")
+            .any(|series| series.labels["collector"] == "stat_user_tables" && series.labels["error"].contains("SQLSTATE 57014"))
+    };
+    wait_for("the sizes that are given up", Duration::from_secs(20), || failed(&agent.scrape(PAGE)));
+    wait_for("what fits the budget", Duration::from_secs(20), || {
+        agent.scrape(PAGE).value("pg_settings_max_connections", &[]).is_some()
+    });
+    for _ in 0..5 {
+        let page = agent.scrape(PAGE);
+        assert!(failed(&page), "{}", agent.log());
+        assert_eq!(page.value("pg_up", &[]), Some(1.0));
+        assert_eq!(page.value("pg_stat_user_tables_n_tup_ins", &[("relname", "t7")]), Some(1.0));
+        assert_eq!(page.value("pg_stat_user_tables_table_size_bytes", &[("relname", "t7")]), None);
+    }
+    let asked = server.log().lines().filter(|line| line.contains("pg_indexes_size")).count();
+    assert_eq!(asked, 1, "sizes are asked for once in their interval");
 }

@@ -22,11 +22,30 @@ struct Named {
     kind: Kind,
 }
 
+impl Named {
+    /// The same behind so many bytes of names.
+    fn moved(self, names: usize) -> Named {
+        let moved = |range: Range<usize>| range.start + names..range.end + names;
+        Named { name: moved(self.name), help: moved(self.help), kind: self.kind }
+    }
+}
+
 /// A stretch of lines: it ends where the next one begins, or with the text. A page of 500 servers has 150,000 of them.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     owner: Owner,
     start: usize,
+}
+
+impl Span {
+    /// The same behind so many bytes of lines and so many families with names from the input.
+    fn moved(self, text: usize, named: usize) -> Span {
+        let owner = match self.owner {
+            Owner::Named(place) => Owner::Named(place + named),
+            owner @ Owner::Static(_) => owner,
+        };
+        Span { owner, start: self.start + text }
+    }
 }
 
 /// The samples of one source: one text buffer for the lines, one for names that come from the input.
@@ -141,17 +160,19 @@ impl Samples {
         let (text, names, named) = (self.text.len(), self.names.len(), self.named.len());
         self.text.append(&mut other.text);
         self.names.append(&mut other.names);
-        let moved = |range: Range<usize>| range.start + names..range.end + names;
-        let others = other.named.drain(..);
-        self.named.extend(others.map(|other| Named { name: moved(other.name), help: moved(other.help), kind: other.kind }));
-        self.spans.extend(other.spans.drain(..).map(|span| Span {
-            owner: match span.owner {
-                Owner::Named(place) => Owner::Named(place + named),
-                owner @ Owner::Static(_) => owner,
-            },
-            start: span.start + text,
-        }));
+        self.named.extend(other.named.drain(..).map(|owner| owner.moved(names)));
+        self.spans.extend(other.spans.drain(..).map(|span| span.moved(text, named)));
         self.series += std::mem::take(&mut other.series);
+    }
+
+    /// Adds all samples of `other`, common labels included, to be shown again.
+    pub fn extend(&mut self, other: &Samples) {
+        let (text, names, named) = (self.text.len(), self.names.len(), self.named.len());
+        self.text.extend_from_slice(&other.text);
+        self.names.extend_from_slice(&other.names);
+        self.named.extend(other.named.iter().map(|owner| owner.clone().moved(names)));
+        self.spans.extend(other.spans.iter().map(|span| span.moved(text, named)));
+        self.series += other.series;
     }
 
     /// How many series were added.

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::gates::Gate;
 use super::options::Options;
+use super::schedule::Schedule;
 use super::table::Table;
 use crate::exposition::Samples;
 use crate::settings::Flag;
@@ -20,54 +22,55 @@ pub(super) struct Entry {
 
 /// One statement. It must never wait for a lock of the application's: what opens user tables leaves out those that are locked.
 pub(super) struct Statement {
-    /// The statement for a server; `None` where it lacks what the collector reads.
-    pub(super) sql: fn(&Server) -> Option<Cow<'static, str>>,
+    /// The statement for a server; `None` where it lacks what the collector reads. Statements of the same text are asked once.
+    pub(super) sql: Sql,
     /// Writes the samples of the answer.
-    pub(super) emit: fn(&Server, &Table, &mut Samples) -> Result<(), Fault>,
-    /// Whether it reads the disk (sizes) and so has to stand behind those that only read memory.
+    pub(super) emit: Emit,
+    /// Whether it reads the disk and so has to stand behind those that only read memory.
     pub(super) slow: bool,
-    /// Whether its rows are kept for `--postgres.size-interval`, because they cost the server much and change slowly.
-    pub(super) kept: bool,
+    /// On what schedule its rows are kept, because they cost the server much and change slowly.
+    pub(super) kept: Option<Schedule>,
     /// Whether its rows say if what is kept of the collector still holds: once they are others, it is asked for again.
     pub(super) stamp: bool,
+    /// Without what it is not asked, since it would have no rows.
+    pub(super) gate: Option<Gate>,
 }
+
+/// Makes a statement for a server.
+type Sql = fn(&Server) -> Option<Cow<'static, str>>;
+
+/// Writes samples of rows.
+type Emit = fn(&Server, &Table, &mut Samples) -> Result<(), Fault>;
 
 impl Statement {
     /// A statement that answers from the server's memory.
-    pub(super) const fn new(
-        sql: fn(&Server) -> Option<Cow<'static, str>>,
-        emit: fn(&Server, &Table, &mut Samples) -> Result<(), Fault>,
-    ) -> Self {
-        Statement { sql, emit, slow: false, kept: false, stamp: false }
+    pub(super) const fn new(sql: Sql, emit: Emit) -> Self {
+        Statement { sql, emit, slow: false, kept: None, stamp: false, gate: None }
     }
 
     /// A statement that reads the disk.
-    pub(super) const fn slow(
-        sql: fn(&Server) -> Option<Cow<'static, str>>,
-        emit: fn(&Server, &Table, &mut Samples) -> Result<(), Fault>,
-    ) -> Self {
+    pub(super) const fn slow(sql: Sql, emit: Emit) -> Self {
         Statement { slow: true, ..Statement::new(sql, emit) }
     }
 
-    /// A statement that asks for sizes: every file of every relation is looked at.
-    pub(super) const fn sizes(
-        sql: fn(&Server) -> Option<Cow<'static, str>>,
-        emit: fn(&Server, &Table, &mut Samples) -> Result<(), Fault>,
-    ) -> Self {
-        Statement { kept: true, ..Statement::slow(sql, emit) }
+    /// A statement that is asked when its `schedule` says so.
+    pub(super) const fn kept(schedule: Schedule, sql: Sql, emit: Emit) -> Self {
+        Statement { kept: Some(schedule), ..Statement::new(sql, emit) }
     }
 
-    /// A statement that answers from the server's memory, but with many rows that seldom change.
-    pub(super) const fn kept(
-        sql: fn(&Server) -> Option<Cow<'static, str>>,
-        emit: fn(&Server, &Table, &mut Samples) -> Result<(), Fault>,
-    ) -> Self {
-        Statement { kept: true, ..Statement::new(sql, emit) }
+    /// A statement that asks for sizes: every file of every relation is looked at.
+    pub(super) const fn sizes(sql: Sql, emit: Emit) -> Self {
+        Statement::kept(Schedule::Sizes, sql, emit)
     }
 
     /// A statement, asked each time, that writes nothing and answers the same as long as what is kept of its collector holds.
-    pub(super) const fn stamp(sql: fn(&Server) -> Option<Cow<'static, str>>) -> Self {
+    pub(super) const fn stamp(sql: Sql) -> Self {
         Statement { stamp: true, ..Statement::new(sql, |_, _, _| Ok(())) }
+    }
+
+    /// A statement that has rows only where `gate` is open.
+    pub(super) const fn behind(gate: Gate, sql: Sql, emit: Emit) -> Self {
+        Statement { gate: Some(gate), ..Statement::new(sql, emit) }
     }
 }
 

@@ -64,15 +64,19 @@ pub(super) enum Null {
     NotANumber,
 }
 
+/// How many columns a server of version `major` has.
+pub(super) fn count(columns: &[Column], major: u32) -> usize {
+    columns.iter().filter(|column| column.is_on(major)).count()
+}
+
 /// The columns that a server of version `major` has, for a SELECT.
 pub(super) fn list(columns: &[Column], major: u32) -> String {
-    mapped(columns, major, str::to_owned)
+    mapped(columns, major, str::to_owned).join(", ")
 }
 
 /// The same, each as `map` writes it.
-pub(super) fn mapped(columns: &[Column], major: u32, map: impl Fn(&str) -> String) -> String {
-    let columns = columns.iter().filter(|column| column.is_on(major));
-    columns.map(|column| map(column.sql)).collect::<Vec<_>>().join(", ")
+pub(super) fn mapped(columns: &[Column], major: u32, map: impl Fn(&str) -> String) -> Vec<String> {
+    columns.iter().filter(|column| column.is_on(major)).map(|column| map(column.sql)).collect()
 }
 
 /// The labels of every row: `names` are the names of the first columns.
@@ -85,7 +89,8 @@ pub(super) fn labels<const N: usize>(table: &Table, names: [&str; N]) -> Vec<Lab
     table.rows().map(row_labels).collect()
 }
 
-/// Writes the columns of [`list`], which start at column `first`; `labels` has the label text of each row.
+/// Writes the columns of [`list`], which start at column `first`; what follows them is another collector's. `labels` has the label text of
+/// each row.
 pub(super) fn emit(
     columns: &'static [Column],
     major: u32,
@@ -97,7 +102,7 @@ pub(super) fn emit(
 ) -> Result<(), Fault> {
     let columns = || columns.iter().filter(|column| column.is_on(major));
     let want = first + columns().count();
-    if table.width() != want {
+    if table.width() < want {
         let detail = format!("{} columns instead of {want}", table.width());
         return Err(Fault::Parse { what: "the server's answer".to_owned(), detail });
     }

@@ -66,10 +66,20 @@ fn list(options: &Options) -> String {
 type Key = (String, String);
 
 /// The rows of one statement.
+#[derive(Clone)]
 struct Rows {
     collector: &'static Entry,
     statement: &'static Statement,
     table: Table,
+    at: Instant,
+}
+
+impl Rows {
+    /// Whether the schedule of the statement is longer than that of the visits, and its time has not come.
+    fn holds(&self, options: &Options) -> bool {
+        let interval = self.statement.kept.map(|schedule| schedule.interval(options));
+        interval.is_some_and(|interval| interval > options.size_interval && self.at.elapsed() < interval)
+    }
 }
 
 /// What the last visit found.
@@ -184,12 +194,16 @@ impl Databases {
 async fn tour(names: Vec<Key>, visits: Arc<Mutex<Visits>>, access: Access, options: Arc<Options>, within: Vec<&'static Entry>) {
     for key in names {
         let start = Instant::now();
-        let shown: u64 = {
+        let (shown, held): (u64, Vec<Rows>) = {
             let visits = visits.lock().unwrap_or_else(PoisonError::into_inner);
-            visits.iter().filter(|(other, _)| **other != key).map(|(_, visit)| visit.tables()).sum()
+            let before = visits.get(&key).into_iter().flat_map(|visit| visit.result.iter().flatten());
+            (
+                visits.iter().filter(|(other, _)| **other != key).map(|(_, visit)| visit.tables()).sum(),
+                before.filter(|rows| rows.holds(&options)).cloned().collect(),
+            )
         };
         let tables = options.tables.min(MOST.saturating_sub(shown));
-        let result = visit(&key.1, &access, Arc::new(Options { tables, ..(*options).clone() }), &within).await;
+        let result = visit(&key.1, &access, Arc::new(Options { tables, ..(*options).clone() }), &within, held).await;
         // Without an SQLSTATE it is the server that does not answer, and so not for the next one either.
         let gone = result.as_ref().err().is_some_and(|reason| !reason.contains("(SQLSTATE "));
         let visit = Visit::now(result, options.size_interval);
@@ -214,21 +228,33 @@ fn tell(name: &str, visits: &Mutex<Visits>, key: &Key, before: Option<String>) {
     }
 }
 
-/// Asks all there is to ask in one database, and leaves.
-async fn visit(name: &str, access: &Access, options: Arc<Options>, within: &[&'static Entry]) -> Result<Vec<Rows>, String> {
+/// Asks all there is to ask in one database but for what is `held` of it, and leaves.
+async fn visit(
+    name: &str,
+    access: &Access,
+    options: Arc<Options>,
+    within: &[&'static Entry],
+    held: Vec<Rows>,
+) -> Result<Vec<Rows>, String> {
     let until = Instant::now() + access.connect_timeout.min(LONGEST);
     let mut session = access.open(Some(name), until).await.map_err(|refusal| refusal.reason)?;
     session.server.options = options.clone();
     let statements = within.iter().flat_map(|entry| options.compat.statements(entry).map(|statement| (*entry, statement)));
     let statements: Vec<(&'static Entry, &'static Statement, String)> = statements
+        .filter(|(_, statement)| !held.iter().any(|rows| std::ptr::eq(rows.statement, *statement)))
         .filter_map(|(entry, statement)| Some((entry, statement, (statement.sql)(&session.server)?.into_owned())))
         .collect();
-    let texts: Vec<&str> = statements.iter().map(|(_, _, sql)| sql.as_str()).collect();
-    let mut found = Vec::new();
+    let mut texts: Vec<&str> = Vec::with_capacity(statements.len());
+    for (_, _, sql) in &statements {
+        if !texts.contains(&sql.as_str()) {
+            texts.push(sql);
+        }
+    }
+    let mut found = held;
     let until = Instant::now() + access.timeout.min(LONGEST);
-    let asked = session.ask(&texts, until, |number, _, table| {
-        if let Some((collector, statement, _)) = statements.get(number) {
-            found.push(Rows { collector, statement, table: table.clone() });
+    let asked = session.ask(&texts, (until, access.timeout.min(LONGEST)), |number, _, table| {
+        for (collector, statement, _) in statements.iter().filter(|(_, _, sql)| texts.get(number) == Some(&sql.as_str())) {
+            found.push(Rows { collector, statement, table: table.clone(), at: Instant::now() });
         }
     });
     match asked.await {

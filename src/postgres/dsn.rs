@@ -58,6 +58,8 @@ pub(super) struct Dsn {
     pub(super) passfile: Option<PathBuf>,
     /// Whether it was said in part by a service.
     pub(super) names_service: bool,
+    /// Whether it leads to a PgBouncer's console, and so to no server.
+    pub(super) pgbouncer: bool,
 }
 
 /// Parameters that lib/pq or libpq know and that change nothing here: protocol details, and what every session of ours sets for itself.
@@ -84,23 +86,40 @@ const IGNORED: [&str; 20] = [
     "tcp_user_timeout",
 ];
 
+/// The database that is PgBouncer's console.
+const CONSOLE: &str = "pgbouncer";
+
 impl Dsn {
     /// Reads one connection string by itself.
     pub(super) fn parse(text: &str) -> Result<Dsn, String> {
-        Dsn::of(pairs::read(text)?)
+        Dsn::of(pairs::read(text)?, pairs::is_pgbouncer(text))
     }
 
     /// Reads one connection string, with what libpq adds to it.
     pub(super) fn parse_in(surroundings: &Surroundings<'_>, text: &str) -> Result<Dsn, String> {
+        Dsn::read(surroundings, text, pairs::is_pgbouncer(text))
+    }
+
+    /// The same of a PgBouncer, whatever the string begins with.
+    pub(super) fn parse_pgbouncer(surroundings: &Surroundings<'_>, text: &str) -> Result<Dsn, String> {
+        Dsn::read(surroundings, text, true)
+    }
+
+    fn read(surroundings: &Surroundings<'_>, text: &str, pgbouncer: bool) -> Result<Dsn, String> {
         let mut pairs = pairs::read(text)?;
+        let named = |(key, _): &(String, String)| matches!(key.as_str(), "dbname" | "database" | "service");
+        if pgbouncer && !pairs.iter().any(named) {
+            pairs.push(("dbname".to_owned(), CONSOLE.to_owned()));
+        }
         surroundings.complete(&mut pairs)?;
-        let mut dsn = Dsn::of(pairs)?;
+        let mut dsn = Dsn::of(pairs, pgbouncer)?;
         dsn.security.folder = surroundings.folder();
         Ok(dsn)
     }
 
-    fn of(pairs: Pairs) -> Result<Dsn, String> {
-        let mut dsn = Dsn::default();
+    fn of(pairs: Pairs, pgbouncer: bool) -> Result<Dsn, String> {
+        let port = if pgbouncer { 6432 } else { 5432 };
+        let mut dsn = Dsn { pgbouncer, database: pgbouncer.then(|| CONSOLE.to_owned()), ..Dsn::default() };
         let (mut hosts, mut addresses, mut ports) = (Vec::new(), Vec::new(), Vec::new());
         for (key, value) in pairs {
             let list = || value.split(',').map(str::to_owned).collect::<Vec<_>>();
@@ -121,8 +140,8 @@ impl Dsn {
         if hosts.is_empty() {
             hosts.push("localhost".to_owned());
         }
-        let ports: Vec<u16> = ports.iter().map(|port| number(port)).collect::<Result<_, _>>()?;
-        let last = ports.last().copied().unwrap_or(5432);
+        let ports: Vec<u16> = ports.iter().map(|text| number(text, port)).collect::<Result<_, _>>()?;
+        let last = ports.last().copied().unwrap_or(port);
         dsn.hosts = hosts
             .into_iter()
             .enumerate()
@@ -194,10 +213,10 @@ impl Dsn {
     }
 }
 
-fn number(port: &str) -> Result<u16, String> {
+fn number(port: &str, usual: u16) -> Result<u16, String> {
     let port = port.trim();
     if port.is_empty() {
-        return Ok(5432);
+        return Ok(usual);
     }
     port.parse().map_err(|_| {
         "the port is not a number up to 65535 (special characters of a password in a URL are written %40 and so on)".to_owned()
@@ -237,6 +256,18 @@ mod tests {
         let two = [("a".to_owned(), 1), ("b".to_owned(), 5432)];
         assert_eq!(parsed("postgres://a:1,b/x").0, two);
         assert_eq!(parsed("host=a,b port=1,5432").0, two);
+    }
+
+    #[test]
+    fn a_pgbouncer_has_a_scheme_and_a_port_of_its_own() {
+        let dsn = Dsn::parse("pgbouncer://me:pw@pool").unwrap();
+        assert_eq!((dsn.pgbouncer, dsn.address().as_str(), dsn.database.as_deref()), (true, "pool:6432", Some("pgbouncer")));
+        let dsn = Dsn::parse("pgbouncer://pool:7000/console").unwrap();
+        assert_eq!((dsn.address().as_str(), dsn.database.as_deref()), ("pool:7000", Some("console")));
+        let surroundings = Surroundings { variable: &|name| (name == "PGDATABASE").then(|| "shop".to_owned()) };
+        let dsn = Dsn::parse_pgbouncer(&surroundings, "host=pool user=stats").unwrap();
+        assert_eq!((dsn.pgbouncer, dsn.address().as_str(), dsn.database.as_deref()), (true, "pool:6432", Some("pgbouncer")));
+        assert!(!Dsn::parse("postgres://pool/pgbouncer").unwrap().pgbouncer);
     }
 
     #[test]

@@ -45,7 +45,7 @@ const EXTENSIONS: [(&str, &str); 2] = [("stat_statements", "pg_stat_statements")
 fn text(settings: &Settings) -> Result<String, Error> {
     let on: Vec<&Entry> = entries().filter(|entry| options::is_on(entry, settings)).collect();
     let named = targets::named(settings)?;
-    let dsn = named.first().map(|named| &named.access.dsn);
+    let dsn = named.iter().find(|named| !named.access.dsn.pgbouncer).map(|named| &named.access.dsn);
     let role = dsn.and_then(|dsn| dsn.user.as_deref()).filter(|user| !user.is_empty()).unwrap_or(ROLE);
     let database = dsn.and_then(|dsn| dsn.database.as_deref()).filter(|name| !name.is_empty()).unwrap_or("postgres");
     Ok(sql(&on.iter().map(|entry| entry.name).collect::<Vec<_>>(), role, database))

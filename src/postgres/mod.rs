@@ -16,18 +16,21 @@ mod dsn;
 mod find;
 #[cfg(fuzzing)]
 mod fuzzing;
+mod gates;
 mod grants;
 mod largest;
 mod modules;
 mod options;
 mod pairs;
 mod passfile;
+mod pgbouncer;
 mod probe;
 mod queries;
 mod refused;
 mod registry;
 mod retired;
 mod round;
+mod schedule;
 mod security;
 mod session;
 mod surroundings;
@@ -86,7 +89,7 @@ fn flags() -> Vec<&'static Flag> {
 
 fn collectors(settings: &Settings) -> Vec<(&'static str, bool)> {
     let entries = entries().map(|entry| (entry.name, options::is_on(entry, settings)));
-    [(up::NAME, true), (queries::NAME, queries::is_on(settings))].into_iter().chain(entries).collect()
+    [(up::NAME, true), (queries::NAME, queries::is_on(settings)), (pgbouncer::NAME, true)].into_iter().chain(entries).collect()
 }
 
 fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
@@ -97,7 +100,7 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
     probe::serve(settings, registry.clone())?;
     if targets::find(settings) {
         let found = contained::follow(settings, sources, &named, registry.clone())?;
-        if named.is_empty() {
+        if named.iter().all(|named| named.access.dsn.pgbouncer) {
             sources.spawn(search(settings.clone(), registry.clone(), found));
         }
     }

@@ -45,12 +45,46 @@ static TABLES: Flag = Flag::number(
 static SIZE_INTERVAL: Flag = Flag::time(
     "postgres.size-interval",
     Duration::from_secs(300),
-    "How long sizes, settings and the state of indexes are shown before they are asked for again; 0s for each scrape.",
+    "How long sizes are shown before they are asked for again, and another database is visited again; 0s for each scrape.",
+);
+static SETTINGS_INTERVAL: Flag = Flag::time(
+    "postgres.settings-interval",
+    Duration::from_secs(300),
+    "How long settings are shown before they are asked for again, unless the server reads its files anew.",
+);
+static CATALOG_INTERVAL: Flag = Flag::time(
+    "postgres.catalog-interval",
+    Duration::from_secs(300),
+    "How long the state of indexes, sequences and tables due for vacuum is shown before it is asked for again.",
+);
+static BLOAT_INTERVAL: Flag = Flag::time(
+    "postgres.bloat-interval",
+    Duration::from_secs(3_600),
+    "How long estimates of bloat are shown before they are made again.",
+);
+static SLOW_BUDGET: Flag = Flag::time(
+    "postgres.slow-budget",
+    Duration::from_secs(1),
+    "The longest that statements with such an interval take in one scrape; what is left waits for the next.",
 );
 
 /// The flags.
-pub(super) static FLAGS: [&Flag; 10] =
-    [&TEXTS, &LENGTH, &LIMIT, &NO_DATABASES, &NO_USERS, &DISABLE_DEFAULT, &EXCLUDE, &INCLUDE, &TABLES, &SIZE_INTERVAL];
+pub(super) static FLAGS: [&Flag; 14] = [
+    &TEXTS,
+    &LENGTH,
+    &LIMIT,
+    &NO_DATABASES,
+    &NO_USERS,
+    &DISABLE_DEFAULT,
+    &EXCLUDE,
+    &INCLUDE,
+    &TABLES,
+    &SIZE_INTERVAL,
+    &SETTINGS_INTERVAL,
+    &CATALOG_INTERVAL,
+    &BLOAT_INTERVAL,
+    &SLOW_BUDGET,
+];
 
 /// The most statements that are shown, and the most characters of each.
 const MOST: (u64, u64) = (5_000, 4_096);
@@ -81,8 +115,13 @@ pub(super) struct Options {
     /// Whose names and labels.
     pub(super) compat: Compat,
     pub(super) queries: Arc<Queries>,
-    /// How long sizes are kept.
+    /// How long sizes, settings, the state of the catalog, and bloat are kept.
     pub(super) size_interval: Duration,
+    pub(super) settings_interval: Duration,
+    pub(super) catalog_interval: Duration,
+    pub(super) bloat_interval: Duration,
+    /// What asking for them may take of one scrape.
+    pub(super) slow_budget: Duration,
 }
 
 impl Default for Options {
@@ -102,6 +141,10 @@ impl Default for Options {
             compat: Compat::Latest,
             queries: Arc::default(),
             size_interval: Duration::from_secs(300),
+            settings_interval: Duration::from_secs(300),
+            catalog_interval: Duration::from_secs(300),
+            bloat_interval: Duration::from_secs(3_600),
+            slow_budget: Duration::from_secs(1),
         }
     }
 }
@@ -126,6 +169,10 @@ impl Options {
             compat: Compat::read(settings)?,
             queries: Arc::new(Queries::read(settings)?),
             size_interval: settings.time(&SIZE_INTERVAL),
+            settings_interval: settings.time(&SETTINGS_INTERVAL),
+            catalog_interval: settings.time(&CATALOG_INTERVAL),
+            bloat_interval: settings.time(&BLOAT_INTERVAL),
+            slow_budget: settings.time(&SLOW_BUDGET),
             query_length: settings.switch(flag(&TEXTS)).then_some(length),
             limit,
             without_databases: names(flag(&NO_DATABASES)),

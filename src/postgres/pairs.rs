@@ -3,11 +3,19 @@
 /// Parameters and their values.
 pub(super) type Pairs = Vec<(String, String)>;
 
-const SCHEMES: [&str; 2] = ["postgresql://", "postgres://"];
+const SCHEMES: [&str; 3] = ["postgresql://", "postgres://", PGBOUNCER];
+
+/// What a URL of PgBouncer's console begins with; such a scheme nobody else has.
+const PGBOUNCER: &str = "pgbouncer://";
 
 /// Whether a connection string is a URL.
 pub(super) fn is_url(text: &str) -> bool {
     SCHEMES.iter().any(|scheme| text.starts_with(scheme))
+}
+
+/// Whether it is one of a PgBouncer.
+pub(super) fn is_pgbouncer(text: &str) -> bool {
+    text.trim().starts_with(PGBOUNCER)
 }
 
 /// Cuts a list of connection strings at its commas. A comma that does not begin another connection string belongs to the one before it: a

@@ -10,8 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::dsn::Dsn;
 use super::modules::{self, Modules};
-use super::registry::Registry;
-use super::target::Target;
+use super::registry::{Registry, Watched};
 use super::targets;
 use crate::scrape::{Answer, Job, Part, Worker};
 use crate::settings::{Error, Flag, Settings};
@@ -88,7 +87,7 @@ impl Probe {
 
 /// A server that is asked once. It ends, and gives its place back, with its source.
 struct Visit {
-    target: Target,
+    target: Watched,
     _place: OwnedSemaphorePermit,
 }
 

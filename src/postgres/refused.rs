@@ -31,9 +31,14 @@ impl Refused {
         Refused { since: Instant::now(), reason }
     }
 
-    /// Whether it is no use asking.
-    pub(super) fn rests(&self) -> bool {
-        self.since.elapsed() < REST && self.sqlstate().is_some_and(|state| FOR_GOOD.iter().any(|class| state.starts_with(class)))
+    /// Whether it is not asked now: what will be refused again, and what has an `interval` until that is over.
+    pub(super) fn rests(&self, interval: Option<Duration>) -> bool {
+        let elapsed = self.since.elapsed();
+        interval.is_some_and(|interval| elapsed < interval) || (elapsed < REST && self.is_for_good())
+    }
+
+    fn is_for_good(&self) -> bool {
+        self.sqlstate().is_some_and(|state| FOR_GOOD.iter().any(|class| state.starts_with(class)))
     }
 
     /// The five characters in `permission denied for function pg_ls_waldir (SQLSTATE 42501)`.
@@ -45,8 +50,10 @@ impl Refused {
 
 /// Writes which collectors have a statement that rests, each state once.
 pub(super) fn emit<'a>(refused: impl Iterator<Item = (&'static str, &'a Refused)>, out: &mut Samples) {
-    let mut told: Vec<_> =
-        refused.filter(|(_, refused)| refused.rests()).filter_map(|(name, refused)| Some((name, refused.sqlstate()?))).collect();
+    let mut told: Vec<_> = refused
+        .filter(|(_, refused)| refused.rests(None))
+        .filter_map(|(name, refused)| Some((name, refused.sqlstate()?)))
+        .collect();
     told.sort_unstable();
     told.dedup();
     let mut rows = out.family(&REFUSED);
@@ -62,12 +69,13 @@ mod tests {
 
     #[test]
     fn only_what_will_be_refused_again_rests() {
-        let rests = |reason: &str| Refused::now(reason.to_owned()).rests();
+        let rests = |reason: &str| Refused::now(reason.to_owned()).rests(None);
         assert!(rests("permission denied for function pg_ls_waldir (SQLSTATE 42501)"));
         assert!(rests("relation \"(SQLSTATE 57014)\" does not exist (SQLSTATE 42P01)"));
         assert!(rests("pg_stat_statements must be loaded via shared_preload_libraries (SQLSTATE 55000)"));
         for passing in ["canceling statement due to lock timeout (SQLSTATE 55P03)", "(SQLSTATE 4é)", "(SQLSTATE 42)", ""] {
             assert!(!rests(passing), "{passing}");
+            assert!(Refused::now(passing.to_owned()).rests(Some(REST)), "{passing}");
         }
     }
 

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::collector::Entry;
 use super::options::Options;
+use super::pgbouncer::{self, Bouncer};
 use super::target::{Access, Target};
 use super::{databases, queries, up};
 use crate::exposition::Labels;
-use crate::scrape::{Part, Source, Sources, Worker};
+use crate::scrape::{Job, Part, Source, Sources, Worker};
 
 /// The servers that are watched, and what is asked of every one.
 pub(super) struct Registry {
@@ -29,9 +30,11 @@ impl Registry {
         let labels = label.map_or_else(Labels::new, |label| Labels::of(&[("target", label)]));
         let address = access.dsn.address();
         let name = label.unwrap_or(&address);
-        let target = Target::new(access.clone(), labels.clone(), self.enabled.clone(), self.options.clone());
+        let watched = self.watch(access.clone(), labels.clone(), self.enabled.clone());
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), access);
-        self.sources.add(self.source(name, &self.enabled, target).with_labels(labels).at(address.clone(), "settings"));
+        self.sources.add(
+            self.source(name, &self.enabled, watched.is_server(), watched).with_labels(labels).at(address.clone(), "settings"),
+        );
     }
 
     /// Watches a server no longer.
@@ -49,16 +52,56 @@ impl Registry {
     }
 
     /// The source of a server that is asked once: of its other databases, which are visited in the background, there is nothing to tell.
-    pub(super) fn visit<W: Worker>(&self, access: Access, wrap: impl FnOnce(Target) -> W) -> Source {
+    pub(super) fn visit<W: Worker>(&self, access: Access, wrap: impl FnOnce(Watched) -> W) -> Source {
         let mut enabled = self.enabled.clone();
         enabled.retain(|entry| !std::ptr::eq(*entry, &databases::ENTRY));
         let name = access.dsn.address();
-        self.source(&name, &enabled, wrap(Target::new(access, Labels::new(), enabled.clone(), self.options.clone())))
+        let watched = self.watch(access, Labels::new(), enabled.clone());
+        self.source(&name, &enabled, watched.is_server(), wrap(watched))
     }
 
-    fn source(&self, name: &str, enabled: &[&'static Entry], worker: impl Worker) -> Source {
+    fn watch(&self, access: Access, labels: Labels, enabled: Vec<&'static Entry>) -> Watched {
+        if access.dsn.pgbouncer {
+            Watched::Bouncer(Box::new(Bouncer::new(access, labels)))
+        } else {
+            Watched::Server(Box::new(Target::new(access, labels, enabled, self.options.clone())))
+        }
+    }
+
+    fn source(&self, name: &str, enabled: &[&'static Entry], is_server: bool, worker: impl Worker) -> Source {
+        if !is_server {
+            return Source::task(Part::Postgres, name, vec![pgbouncer::NAME], worker);
+        }
         let own = (!self.options.queries.is_empty()).then_some(queries::NAME);
         let collectors = std::iter::once(up::NAME).chain(own).chain(enabled.iter().map(|entry| entry.name)).collect();
         Source::task(Part::Postgres, name, collectors, worker)
+    }
+}
+
+/// What is asked: a server, or a PgBouncer's console.
+pub(super) enum Watched {
+    Server(Box<Target>),
+    Bouncer(Box<Bouncer>),
+}
+
+impl Watched {
+    fn is_server(&self) -> bool {
+        matches!(self, Watched::Server(_))
+    }
+}
+
+impl Worker for Watched {
+    async fn collect(&mut self, job: &Job) {
+        match self {
+            Watched::Server(target) => target.collect(job).await,
+            Watched::Bouncer(bouncer) => bouncer.collect(job).await,
+        }
+    }
+
+    fn reset(&mut self) {
+        match self {
+            Watched::Server(target) => target.reset(),
+            Watched::Bouncer(bouncer) => bouncer.reset(),
+        }
     }
 }

@@ -68,13 +68,18 @@ impl Session {
         Err(refusal)
     }
 
+    /// A PgBouncer's console has no version that we could ask for as a server's.
     async fn open_at(dsn: &Dsn, host: &Host, until: Instant) -> Result<Session, Refusal> {
         let budget = Arc::new(AtomicUsize::new(BUDGET));
         let (client, driver) = connect::connect(dsn, host, &budget).await?;
         let mut session = Session { client, server: Server::default(), budget, driver };
+        if dsn.pgbouncer {
+            return Ok(session);
+        }
         let mut server = Err(Refusal::waiting("no version"));
         let sql = ["SELECT current_setting('server_version_num'), version()"];
-        let asked = session.ask(&sql, until, |_, _, table| {
+        let limit = until.saturating_duration_since(Instant::now());
+        let asked = session.ask(&sql, (until, limit), |_, _, table| {
             server = Server::read(table, &dsn.address()).map_err(|fault| Refusal::waiting(fault.to_string()));
         });
         match asked.await {
@@ -92,15 +97,15 @@ impl Session {
     }
 
     /// Runs `statements` as one message, in one transaction that can only read, and calls `done` with the number, the duration and the
-    /// rows of each statement as they come in.
+    /// rows of each statement as they come in. Past `until` the session is of no more use; a statement that takes longer than `limit` is refused.
     pub(super) async fn ask(
         &mut self,
         statements: &[&str],
-        until: Instant,
+        (until, limit): (Instant, Duration),
         mut done: impl FnMut(usize, Duration, &Table),
     ) -> Result<(), Trouble> {
         self.budget.store(BUDGET, Ordering::Relaxed);
-        let message = message(statements, until.saturating_duration_since(Instant::now()));
+        let message = message(statements, limit);
         let client = &self.client;
         let (mut index, mut table) = (0, Table::default());
         let answers = async {
@@ -135,15 +140,28 @@ impl Session {
 /// The names of the columns, the rows, and how many rows were too many.
 pub(super) type Rows = (Vec<String>, Table, usize);
 
+/// A message, how many statements of ours are missing in it, and the most rows that are kept of its answer.
+type Asked<'a> = (&'a str, usize, usize);
+
 impl Session {
     /// Runs one statement of the operator's as [`ask`](Session::ask) runs ours, with dates as ISO 8601 has them. Beyond `most` rows
     /// nothing is kept.
     pub(super) async fn query(&mut self, statement: &str, until: Instant, most: usize) -> Result<Rows, Trouble> {
-        self.budget.store(QUERY_BUDGET, Ordering::Relaxed);
         let message = message(&["SET LOCAL datestyle = 'ISO'", statement], until.saturating_duration_since(Instant::now()));
-        let (mut index, mut names, mut table, mut rows) = (0, Vec::new(), Table::default(), 0);
+        self.rows((&message, 0, most), until).await
+    }
+
+    /// Runs one command of PgBouncer's console, which knows neither transactions nor settings.
+    pub(super) async fn show(&mut self, command: &str, until: Instant, most: usize) -> Result<(Vec<String>, Table), Trouble> {
+        let (names, table, _) = self.rows((command, PRELUDE, most), until).await?;
+        Ok((names, table))
+    }
+
+    async fn rows(&mut self, (message, missing, most): Asked<'_>, until: Instant) -> Result<Rows, Trouble> {
+        self.budget.store(QUERY_BUDGET, Ordering::Relaxed);
+        let (mut index, mut names, mut table, mut rows) = (missing, Vec::new(), Table::default(), 0);
         let answers = async {
-            let mut stream = pin!(self.client.simple_query_raw(&message).await?);
+            let mut stream = pin!(self.client.simple_query_raw(message).await?);
             while let Some(answer) = stream.next().await {
                 match answer? {
                     SimpleQueryMessage::RowDescription(columns) => {

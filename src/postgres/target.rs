@@ -12,7 +12,7 @@ use super::databases::Databases;
 use super::dsn::Dsn;
 use super::options::Options;
 use super::queries::Runner;
-use super::round::{self, Planned, Round};
+use super::round::{self, Plan, Round};
 use super::session::{Session, Trouble};
 use super::{targets, up};
 use crate::exposition::{Labels, Samples};
@@ -52,7 +52,7 @@ pub(super) struct Target {
     options: Arc<Options>,
     queries: Runner,
     session: Option<Session>,
-    plan: Vec<Planned>,
+    plan: Option<Plan>,
     databases: Databases,
     pause: Option<Pause>,
     scrapes: u64,
@@ -75,7 +75,7 @@ impl Target {
             options,
             queries,
             session: None,
-            plan: Vec::new(),
+            plan: None,
             databases: Databases::default(),
             pause: None,
             scrapes: 0,
@@ -92,7 +92,7 @@ impl Target {
             match self.access.open(None, until.min(Instant::now() + self.access.connect_timeout)).await {
                 Ok(mut session) => {
                     session.server.options = self.options.clone();
-                    self.plan = round::plan(&self.collectors, &session.server);
+                    self.plan = Some(round::plan(&self.collectors, &session.server));
                     self.session = Some(session);
                 }
                 Err(Refusal { reason, wait }) => {
@@ -117,9 +117,9 @@ impl Target {
         loop {
             let kept = self.session.is_some();
             self.session(until).await?;
-            let Some(session) = &mut self.session else { return Err("no session".to_owned()) };
+            let (Some(session), Some(plan)) = (&mut self.session, &mut self.plan) else { return Err("no session".to_owned()) };
             let server = session.server.clone();
-            let Err(trouble) = round.ask(session, &mut self.plan, until).await else {
+            let Err(trouble) = round.ask(session, plan, until).await else {
                 self.pause = None;
                 return Ok(server);
             };
@@ -150,10 +150,10 @@ impl Worker for Target {
         let mut samples = Samples::with_common(labels.clone());
         up::emit(outcome.as_ref().ok(), &self.options, start.elapsed(), self.scrapes, &mut samples);
         if let Ok(server) = &outcome {
-            round::emit_refused(&self.plan, &mut samples);
+            self.plan.iter().for_each(|plan| plan.emit_refused(&mut samples));
             if let Some(listed) = round.databases.take() {
                 if self.databases.follow(&listed, &self.access, &self.options, &self.collectors) {
-                    round::forget(&mut self.plan, "database");
+                    self.plan.iter_mut().for_each(|plan| plan.forget("database"));
                 }
                 self.databases.emit(job, server, &labels, &mut samples);
             }

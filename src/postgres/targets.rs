@@ -26,6 +26,10 @@ static PASSWORD: Flag =
 static PASSWORD_FILE: Flag =
     Flag::text("postgres.password-file", "", "File that holds the password for --postgres.uri; read for each connection.")
         .env("DATA_SOURCE_PASS_FILE");
+static PGBOUNCER: Flag =
+    Flag::text("postgres.pgbouncer", "", "Connection string of a PgBouncer's console; several with commas between them.")
+        .env("PGBOUNCER_EXPORTER_CONNECTION_STRING")
+        .secret();
 static FIND: Flag =
     Flag::switch("postgres.find", true, "Look for servers in containers, and for local ones where none is given.");
 static FIND_USER: Flag = Flag::text("postgres.find.user", "postgres", "User for servers that were found.").env("PGUSER");
@@ -35,8 +39,20 @@ static TIMEOUT: Flag =
     Flag::time("postgres.timeout", Duration::from_secs(5), "The longest that a scrape waits for one server in all.");
 
 /// The flags of this part that are not a collector's.
-pub(super) static FLAGS: [&Flag; 11] =
-    [&DSN, &URI, &URI_FILE, &USER, &USER_FILE, &PASSWORD, &PASSWORD_FILE, &FIND, &FIND_USER, &CONNECT_TIMEOUT, &TIMEOUT];
+pub(super) static FLAGS: [&Flag; 12] = [
+    &DSN,
+    &PGBOUNCER,
+    &URI,
+    &URI_FILE,
+    &USER,
+    &USER_FILE,
+    &PASSWORD,
+    &PASSWORD_FILE,
+    &FIND,
+    &FIND_USER,
+    &CONNECT_TIMEOUT,
+    &TIMEOUT,
+];
 
 /// A server that was named.
 #[derive(Debug)]
@@ -77,24 +93,31 @@ fn named_in(surroundings: &Surroundings<'_>, settings: &Settings) -> Result<Vec<
     }
 }
 
-/// The servers of the connection string, or else of its pieces.
+/// The servers of the connection string, or else of its pieces, and the PgBouncers.
 fn given(surroundings: &Surroundings<'_>, settings: &Settings) -> Result<Vec<Named>, Error> {
-    let text = settings.text(&DSN);
+    let mut list = strings(settings, &DSN, |string| Dsn::parse_in(surroundings, string))?;
+    if list.is_empty() {
+        list.extend(pieces(surroundings, settings)?);
+    }
+    list.extend(strings(settings, &PGBOUNCER, |string| Dsn::parse_pgbouncer(surroundings, string))?);
+    Ok(list)
+}
+
+/// What a list of connection strings names; one alone has no label.
+fn strings(settings: &Settings, flag: &Flag, parse: impl Fn(&str) -> Result<Dsn, String>) -> Result<Vec<Named>, Error> {
+    let text = settings.text(flag);
     let strings = pairs::split(&text);
     let several = strings.len() > 1;
     let mut list: Vec<Named> = Vec::new();
     for (at, string) in strings.iter().enumerate() {
-        let place = if several { format!("{}, number {}", DSN.name, at + 1) } else { DSN.name.to_owned() };
-        let dsn = Dsn::parse_in(surroundings, string).map_err(|reason| Error::new(format!("{place}: {reason}")))?;
+        let place = if several { format!("{}, number {}", flag.name, at + 1) } else { flag.name.to_owned() };
+        let dsn = parse(string).map_err(|reason| Error::new(format!("{place}: {reason}")))?;
         let mut label = dsn.address();
         if list.iter().any(|named| named.label.as_ref() == Some(&label)) {
             label = format!("{label}/{}", dsn.database.as_deref().unwrap_or_default());
         }
         let access = access(dsn, None, settings).map_err(|reason| Error::new(format!("{place}: {reason}")))?;
         list.push(Named { label: several.then_some(label), access });
-    }
-    if list.is_empty() {
-        list.extend(pieces(surroundings, settings)?);
     }
     Ok(list)
 }

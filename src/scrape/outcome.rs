@@ -89,6 +89,9 @@ pub(super) struct Journal {
 impl Journal {
     pub(super) fn note(&mut self, source: &Source, outcomes: &[Outcome]) {
         for outcome in outcomes {
+            if outcome.result.is_ok() && self.last.is_empty() {
+                continue;
+            }
             let key = (source.part, source.name.clone(), outcome.collector);
             match &outcome.result {
                 Err(Fault::Down) => {}

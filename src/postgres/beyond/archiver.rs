@@ -1,15 +1,14 @@
 //! When the archiver last did its work, and last failed: it is failing while the failure is the later one.
 
-use std::borrow::Cow;
-
 use crate::exposition::{Labels, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
+use crate::postgres::collectors::stat_archiver;
 use crate::postgres::column::{self, Column, Null};
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
 
-static COLUMNS: [Column; 2] = [
+pub(in crate::postgres) static COLUMNS: [Column; 2] = [
     Column::gauge(
         "pg_archiver_last_archived_timestamp_seconds",
         "extract(epoch FROM last_archived_time)",
@@ -25,13 +24,11 @@ static COLUMNS: [Column; 2] = [
 pub(super) static ENTRY: Entry = Entry {
     name: "archiver",
     enabled: Flag::switch("postgres.collector.archiver", true, "When the archiver last succeeded and failed."),
-    statements: &[Statement::new(sql, emit)],
+    statements: &[Statement::new(stat_archiver::sql, emit)],
 };
 
-fn sql(server: &Server) -> Option<Cow<'static, str>> {
-    Some(format!("SELECT {} FROM pg_stat_archiver", column::list(&COLUMNS, server.major)).into())
-}
-
+/// Behind the columns of the view's other collector.
 fn emit(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
-    column::emit(&COLUMNS, server.major, table, 0, &[Labels::new()], Null::Absent, out)
+    let first = column::count(&stat_archiver::COLUMNS, server.major);
+    column::emit(&COLUMNS, server.major, table, first, &[Labels::new()], Null::Absent, out)
 }

@@ -10,6 +10,7 @@ use crate::exposition::Samples;
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
 use crate::postgres::largest::name;
+use crate::postgres::schedule::Schedule;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -29,7 +30,10 @@ static INDEX: [Column; 1] = [Column::gauge(
 pub(super) static ENTRY: Entry = Entry {
     name: "bloat",
     enabled: Flag::switch("postgres.collector.bloat", false, "Estimated bloat of the tables and indexes of each database."),
-    statements: &[Statement::sizes(table_sql, emit_table), Statement::sizes(index_sql, emit_index)],
+    statements: &[
+        Statement::kept(Schedule::Bloat, table_sql, emit_table),
+        Statement::kept(Schedule::Bloat, index_sql, emit_index),
+    ],
 };
 
 /// The 500 largest relations of a kind, `r`, with what they should be filled to. -1 rows are "not known", since PostgreSQL 14.

@@ -42,7 +42,7 @@ fn sql(server: &Server) -> Option<Cow<'static, str>> {
         format!(
             "SELECT d.datname, w.* FROM pg_database d LEFT JOIN (SELECT a.pid, pg_blocking_pids(a.pid), \
              extract(epoch FROM clock_timestamp() - {since}), l.mode, l.locktype, a.datid \
-             FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE NOT l.granted) w ON w.datid = d.oid WHERE d.datallowconn"
+             FROM pg_locks l JOIN pg_stat_get_activity(NULL) a ON a.pid = l.pid WHERE NOT l.granted) w ON w.datid = d.oid WHERE d.datallowconn"
         )
         .into(),
     )

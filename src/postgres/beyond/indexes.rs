@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use crate::exposition::Samples;
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
+use crate::postgres::schedule::Schedule;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -37,7 +38,7 @@ static COLUMNS: [Column; 4] = [
 pub(super) static ENTRY: Entry = Entry {
     name: "indexes",
     enabled: Flag::switch("postgres.collector.indexes", true, "Unused, invalid and duplicate indexes of each database."),
-    statements: &[Statement::sizes(sql, emit)],
+    statements: &[Statement::kept(Schedule::Catalog, sql, emit)],
 };
 
 /// Every index of the user's. A unique index is not unused, even if it is never read.

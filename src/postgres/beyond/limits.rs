@@ -1,20 +1,17 @@
 //! Connections against their limit.
 
-use std::borrow::Cow;
-
-use crate::exposition::{Labels, Samples};
+use super::sessions::{self, CLIENT, LIMITS};
+use crate::exposition::{Family, Labels, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
 
-static COLUMNS: [Column; 4] = [
-    Column::gauge(
-        "pg_connections_used",
-        "(SELECT count(*) FROM pg_stat_get_activity(NULL) WHERE backend_type = 'client backend')",
-        "Connections of clients, our own among them.",
-    ),
+static USED: Family = Family::gauge("pg_connections_used", "Connections of clients, our own among them.");
+
+/// The same in every row.
+static COLUMNS: [Column; 3] = [
     Column::gauge(
         "pg_connections_limit",
         "current_setting('max_connections')",
@@ -37,13 +34,17 @@ static COLUMNS: [Column; 4] = [
 pub(super) static ENTRY: Entry = Entry {
     name: "limits",
     enabled: Flag::switch("postgres.collector.limits", true, "Connections against their limit."),
-    statements: &[Statement::new(sql, emit)],
+    statements: &[Statement::new(sessions::sql, emit)],
 };
 
-fn sql(server: &Server) -> Option<Cow<'static, str>> {
-    Some(format!("SELECT {}", column::list(&COLUMNS, server.major)).into())
+/// What the statement about sessions tells of limits.
+pub(super) fn columns(server: &Server) -> String {
+    column::list(&COLUMNS, server.major)
 }
 
 fn emit(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
-    column::emit(&COLUMNS, server.major, table, 0, &[Labels::new()], Null::Absent, out)
+    let clients = table.rows().filter(|row| row.text(2) == Some(CLIENT)).filter_map(|row| row.number(3));
+    // The session that asks is not among them.
+    out.family(&USED).add([], clients.sum::<f64>() + 1.0);
+    column::emit(&COLUMNS, server.major, table, LIMITS, &[Labels::new()], Null::Absent, out)
 }

@@ -1,10 +1,10 @@
 //! What postgres_exporter has not: who waits for whom, who holds vacuum up, how near each limit is, how far standbys are behind.
 //!
 //! One file each, like the collectors of the contract. Most of it is read from the server's memory, in the same message as the rest; what
-//! has to look at every table or index is asked for in each `--postgres.size-interval`.
+//! has to look at every table or index is asked for on a schedule of its own.
 
 mod archive_status;
-mod archiver;
+pub(super) mod archiver;
 mod bloat;
 mod blocking;
 mod checkpoints;

@@ -2,6 +2,7 @@
 
 use crate::exposition::{Family, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
+use crate::postgres::gates::Gate;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -14,7 +15,7 @@ static OLDEST: Family =
 pub(super) static ENTRY: Entry = Entry {
     name: "prepared_transactions",
     enabled: Flag::switch("postgres.collector.prepared_transactions", true, "Transactions prepared for a two-phase commit."),
-    statements: &[Statement::new(|_| Some(SQL.into()), emit)],
+    statements: &[Statement::behind(Gate::Prepared, |_| Some(SQL.into()), emit)],
 };
 
 const SQL: &str = "SELECT d.datname, count(*), max(extract(epoch FROM clock_timestamp() - p.prepared)) \

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use crate::exposition::{Family, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
+use crate::postgres::gates::Gate;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -87,7 +88,7 @@ pub(super) static ENTRY: Entry = Entry {
         true,
         "How far ANALYZE, CREATE INDEX, CLUSTER, COPY and base backups have come.",
     ),
-    statements: &[Statement::new(sql, emit), Statement::new(vacuum_sql, emit_vacuum)],
+    statements: &[Statement::behind(Gate::Progress, sql, emit), Statement::behind(Gate::Vacuum, vacuum_sql, emit_vacuum)],
 };
 
 /// The name of a relation, where it is one of the connected database's, and else its number.

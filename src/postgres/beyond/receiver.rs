@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::exposition::{Labels, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
+use crate::postgres::gates::Gate;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -31,7 +32,7 @@ static COLUMNS: [Column; 3] = [
 pub(super) static ENTRY: Entry = Entry {
     name: "receiver",
     enabled: Flag::switch("postgres.collector.receiver", true, "On a standby: whether it hears from its primary."),
-    statements: &[Statement::new(sql, emit)],
+    statements: &[Statement::behind(Gate::Recovery, sql, emit)],
 };
 
 fn sql(server: &Server) -> Option<Cow<'static, str>> {

@@ -9,6 +9,7 @@ use crate::exposition::Samples;
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
 use crate::postgres::largest::name;
+use crate::postgres::schedule::Schedule;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -22,7 +23,7 @@ static COLUMNS: [Column; 1] = [Column::gauge(
 pub(super) static ENTRY: Entry = Entry {
     name: "sequences",
     enabled: Flag::switch("postgres.collector.sequences", true, "Sequences of each database that are nearest to their end."),
-    statements: &[Statement::sizes(sql, emit)],
+    statements: &[Statement::kept(Schedule::Catalog, sql, emit)],
 };
 
 /// An unlogged sequence cannot be read on a standby.

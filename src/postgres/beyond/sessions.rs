@@ -1,5 +1,8 @@
 //! `pg_stat_activity` by what sessions are: how many, and the oldest transaction and query of clients.
 
+use std::borrow::Cow;
+
+use super::limits;
 use crate::exposition::{Family, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::table::Table;
@@ -23,14 +26,28 @@ static WORKERS: Family = Family::gauge("pg_autovacuum_workers", "Autovacuum work
 pub(super) static ENTRY: Entry = Entry {
     name: "sessions",
     enabled: Flag::switch("postgres.collector.sessions", true, "Sessions by kind, oldest transaction and query."),
-    statements: &[Statement::new(|_| Some(SQL.into()), emit)],
+    statements: &[Statement::new(sql, emit)],
 };
 
-const SQL: &str = "SELECT datname, state, backend_type, count(*), max(extract(epoch FROM clock_timestamp() - xact_start)), \
-    max(extract(epoch FROM clock_timestamp() - query_start)) FILTER (WHERE state = 'active') \
-    FROM pg_stat_activity WHERE pid <> pg_backend_pid() GROUP BY datname, state, backend_type";
+/// Who is there, by kind, and what three collectors tell of that: this one, [`limits`] and [`horizon`](super::horizon).
+pub(super) fn sql(server: &Server) -> Option<Cow<'static, str>> {
+    Some(
+        format!(
+            "SELECT d.datname, s.state, s.backend_type, count(*), max(extract(epoch FROM clock_timestamp() - s.xact_start)), \
+             max(extract(epoch FROM clock_timestamp() - s.query_start)) FILTER (WHERE s.state = 'active'), \
+             max(greatest(age(s.backend_xmin), age(s.backend_xid))), {} \
+             FROM pg_stat_get_activity(NULL) s LEFT JOIN pg_database d ON d.oid = s.datid WHERE s.pid <> pg_backend_pid() GROUP BY 1, 2, 3",
+            limits::columns(server)
+        )
+        .into(),
+    )
+}
 
-const CLIENT: &str = "client backend";
+/// The places of the columns that the other two read.
+pub(super) const HORIZON: usize = 6;
+pub(super) const LIMITS: usize = 7;
+
+pub(super) const CLIENT: &str = "client backend";
 
 fn emit(_: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
     let labels = ["datname", "state", "backend_type"];

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::exposition::Samples;
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
+use crate::postgres::gates::Gate;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -55,7 +56,7 @@ static DECODING: [Column; 3] = [
 pub(super) static ENTRY: Entry = Entry {
     name: "slots",
     enabled: Flag::switch("postgres.collector.slots", true, "What replication slots hold back."),
-    statements: &[Statement::new(sql, emit), Statement::new(decoding_sql, emit_decoding)],
+    statements: &[Statement::behind(Gate::Slots, sql, emit), Statement::behind(Gate::Slots, decoding_sql, emit_decoding)],
 };
 
 fn sql(server: &Server) -> Option<Cow<'static, str>> {

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use crate::exposition::Samples;
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
+use crate::postgres::gates::Gate;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -49,7 +50,7 @@ static COLUMNS: [Column; 7] = [
 pub(super) static ENTRY: Entry = Entry {
     name: "standbys",
     enabled: Flag::switch("postgres.collector.standbys", true, "How far standbys are behind, in bytes and seconds."),
-    statements: &[Statement::new(sql, emit)],
+    statements: &[Statement::behind(Gate::Standbys, sql, emit)],
 };
 
 fn sql(server: &Server) -> Option<Cow<'static, str>> {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::exposition::Samples;
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
+use crate::postgres::schedule::Schedule;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -25,7 +26,7 @@ static COLUMNS: [Column; 2] = [
 pub(super) static ENTRY: Entry = Entry {
     name: "vacuum_due",
     enabled: Flag::switch("postgres.collector.vacuum_due", true, "Tables of each database that wait for autovacuum."),
-    statements: &[Statement::sizes(sql, emit)],
+    statements: &[Statement::kept(Schedule::Catalog, sql, emit)],
 };
 
 fn sql(server: &Server) -> Option<Cow<'static, str>> {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::exposition::{Family, Labels, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::compat::Compat;
+use crate::postgres::gates::Gate;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -36,7 +37,7 @@ static RETAINED: Family = Family::gauge(
 pub(super) static ENTRY: Entry = Entry {
     name: "replication_slots",
     enabled: Flag::switch("postgres.collector.replication_slots", true, "Replication slots and the WAL they hold back."),
-    statements: &[Statement::new(sql, emit)],
+    statements: &[Statement::behind(Gate::Slots, sql, emit)],
 };
 
 pub(in crate::postgres) fn sql(server: &Server) -> Option<Cow<'static, str>> {

@@ -5,12 +5,13 @@
 //! enumerations have no number and no family.
 //!
 //! Some 350 rows are more than all others together, and they change when the files are read again or a standby is promoted: until then, or until
-//! `--postgres.size-interval` is over, what was read holds.
+//! `--postgres.settings-interval` is over, what was read holds.
 //!
 //! The view shows the session that asks, so what our own statements set for themselves is read as any other session would have it.
 
 use crate::exposition::{Family, Kind, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
+use crate::postgres::schedule::Schedule;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -23,7 +24,7 @@ static PENDING: Family = Family::gauge(
 pub(super) static ENTRY: Entry = Entry {
     name: "settings",
     enabled: Flag::switch("postgres.collector.settings", true, "Settings that are numbers or switches."),
-    statements: &[Statement::stamp(|_| Some(STAMP.into())), Statement::kept(|_| Some(SQL.into()), emit)],
+    statements: &[Statement::stamp(|_| Some(STAMP.into())), Statement::kept(Schedule::Settings, |_| Some(SQL.into()), emit)],
 };
 
 const STAMP: &str = "SELECT pg_conf_load_time(), pg_is_in_recovery()";

@@ -31,9 +31,11 @@ pub(super) static ENTRY: Entry = Entry {
 /// One row for each group, at least one for each database. `labels` are columns of the view, the state first.
 pub(in crate::postgres) fn select(labels: &[&str]) -> String {
     let columns = labels.join(", ");
+    // The view joins names of users and databases to what the function tells.
+    let selected = columns.replace("usename", "pg_get_userbyid(usesysid) AS usename");
     format!(
-        "SELECT d.datname, a.* FROM pg_database d LEFT JOIN (SELECT {columns}, count(*), max(extract(epoch FROM now() - xact_start)), \
-         datid FROM pg_stat_activity WHERE pid <> pg_backend_pid() GROUP BY {columns}, datid) a ON a.datid = d.oid ORDER BY d.datname"
+        "SELECT d.datname, a.* FROM pg_database d LEFT JOIN (SELECT {selected}, count(*), max(extract(epoch FROM now() - xact_start)), \
+         datid FROM pg_stat_get_activity(NULL) WHERE pid <> pg_backend_pid() GROUP BY {columns}, datid) a ON a.datid = d.oid ORDER BY d.datname"
     )
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::exposition::{Labels, Samples};
+use crate::postgres::beyond::archiver;
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
 use crate::postgres::table::Table;
@@ -25,8 +26,10 @@ pub(super) static ENTRY: Entry = Entry {
     statements: &[Statement::new(sql, emit)],
 };
 
+/// What both collectors of the view read, this one's columns first.
 pub(in crate::postgres) fn sql(server: &Server) -> Option<Cow<'static, str>> {
-    Some(format!("SELECT {} FROM pg_stat_archiver", column::list(&COLUMNS, server.major)).into())
+    let columns = [&COLUMNS[..], &archiver::COLUMNS].map(|columns| column::list(columns, server.major));
+    Some(format!("SELECT {} FROM pg_stat_archiver", columns.join(", ")).into())
 }
 
 fn emit(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {

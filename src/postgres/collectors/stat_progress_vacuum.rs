@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use crate::exposition::{Family, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
+use crate::postgres::gates::Gate;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -52,7 +53,7 @@ static COLUMNS: [Column; 8] = [
 pub(super) static ENTRY: Entry = Entry {
     name: "stat_progress_vacuum",
     enabled: Flag::switch("postgres.collector.stat_progress_vacuum", true, "Progress of running vacuums."),
-    statements: &[Statement::new(sql, emit)],
+    statements: &[Statement::behind(Gate::Vacuum, sql, emit)],
 };
 
 /// A table of another database is known by its number only; read here, that number might name another table.

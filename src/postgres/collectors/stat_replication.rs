@@ -3,6 +3,7 @@
 use crate::exposition::{Family, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column;
+use crate::postgres::gates::Gate;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -19,7 +20,7 @@ static BEHIND: Family = Family::gauge(
 pub(super) static ENTRY: Entry = Entry {
     name: "stat_replication",
     enabled: Flag::switch("postgres.collector.stat_replication", true, "Standbys and how far they are behind."),
-    statements: &[Statement::new(|_| Some(SQL.into()), emit)],
+    statements: &[Statement::behind(Gate::Standbys, |_| Some(SQL.into()), emit)],
 };
 
 const SQL: &str = "SELECT r.application_name, r.client_addr, r.state, s.slot_name, r.pid, pg_wal_lsn_diff(now.lsn, '0/0'), \

@@ -6,50 +6,87 @@
 
 use std::borrow::Cow;
 
+use super::statio_user_tables;
 use crate::exposition::{Labels, Samples};
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
-use crate::postgres::largest;
+use crate::postgres::largest::{self, View};
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
 
-static COLUMNS: [Column; 19] = [
-    Column::counter("pg_stat_user_tables_seq_scan", "seq_scan", "pg_stat_user_tables.seq_scan."),
-    Column::counter("pg_stat_user_tables_seq_tup_read", "seq_tup_read", "pg_stat_user_tables.seq_tup_read."),
-    Column::counter("pg_stat_user_tables_idx_scan", "idx_scan", "pg_stat_user_tables.idx_scan."),
-    Column::counter("pg_stat_user_tables_idx_tup_fetch", "idx_tup_fetch", "pg_stat_user_tables.idx_tup_fetch."),
-    Column::counter("pg_stat_user_tables_n_tup_ins", "n_tup_ins", "pg_stat_user_tables.n_tup_ins."),
-    Column::counter("pg_stat_user_tables_n_tup_upd", "n_tup_upd", "pg_stat_user_tables.n_tup_upd."),
-    Column::counter("pg_stat_user_tables_n_tup_del", "n_tup_del", "pg_stat_user_tables.n_tup_del."),
-    Column::counter("pg_stat_user_tables_n_tup_hot_upd", "n_tup_hot_upd", "pg_stat_user_tables.n_tup_hot_upd."),
-    Column::gauge("pg_stat_user_tables_n_live_tup", "n_live_tup", "pg_stat_user_tables.n_live_tup, an estimate."),
-    Column::gauge("pg_stat_user_tables_n_dead_tup", "n_dead_tup", "pg_stat_user_tables.n_dead_tup, an estimate."),
-    Column::gauge("pg_stat_user_tables_n_mod_since_analyze", "n_mod_since_analyze", "pg_stat_user_tables.n_mod_since_analyze."),
+pub(super) static COLUMNS: [Column; 19] = [
+    Column::counter("pg_stat_user_tables_seq_scan", "pg_stat_get_numscans(c.oid)", "pg_stat_user_tables.seq_scan."),
+    Column::counter(
+        "pg_stat_user_tables_seq_tup_read",
+        "pg_stat_get_tuples_returned(c.oid)",
+        "pg_stat_user_tables.seq_tup_read.",
+    ),
+    Column::counter("pg_stat_user_tables_idx_scan", "i.scans", "pg_stat_user_tables.idx_scan."),
+    Column::counter(
+        "pg_stat_user_tables_idx_tup_fetch",
+        "i.fetched + pg_stat_get_tuples_fetched(c.oid)",
+        "pg_stat_user_tables.idx_tup_fetch.",
+    ),
+    Column::counter("pg_stat_user_tables_n_tup_ins", "pg_stat_get_tuples_inserted(c.oid)", "pg_stat_user_tables.n_tup_ins."),
+    Column::counter("pg_stat_user_tables_n_tup_upd", "pg_stat_get_tuples_updated(c.oid)", "pg_stat_user_tables.n_tup_upd."),
+    Column::counter("pg_stat_user_tables_n_tup_del", "pg_stat_get_tuples_deleted(c.oid)", "pg_stat_user_tables.n_tup_del."),
+    Column::counter(
+        "pg_stat_user_tables_n_tup_hot_upd",
+        "pg_stat_get_tuples_hot_updated(c.oid)",
+        "pg_stat_user_tables.n_tup_hot_upd.",
+    ),
+    Column::gauge(
+        "pg_stat_user_tables_n_live_tup",
+        "pg_stat_get_live_tuples(c.oid)",
+        "pg_stat_user_tables.n_live_tup, an estimate.",
+    ),
+    Column::gauge(
+        "pg_stat_user_tables_n_dead_tup",
+        "pg_stat_get_dead_tuples(c.oid)",
+        "pg_stat_user_tables.n_dead_tup, an estimate.",
+    ),
+    Column::gauge(
+        "pg_stat_user_tables_n_mod_since_analyze",
+        "pg_stat_get_mod_since_analyze(c.oid)",
+        "pg_stat_user_tables.n_mod_since_analyze.",
+    ),
     Column::gauge(
         "pg_stat_user_tables_last_vacuum",
-        "floor(extract(epoch FROM last_vacuum))",
+        "floor(extract(epoch FROM pg_stat_get_last_vacuum_time(c.oid)))",
         "pg_stat_user_tables.last_vacuum as a Unix time, 0 for never.",
     ),
     Column::gauge(
         "pg_stat_user_tables_last_autovacuum",
-        "floor(extract(epoch FROM last_autovacuum))",
+        "floor(extract(epoch FROM pg_stat_get_last_autovacuum_time(c.oid)))",
         "pg_stat_user_tables.last_autovacuum as a Unix time, 0 for never.",
     ),
     Column::gauge(
         "pg_stat_user_tables_last_analyze",
-        "floor(extract(epoch FROM last_analyze))",
+        "floor(extract(epoch FROM pg_stat_get_last_analyze_time(c.oid)))",
         "pg_stat_user_tables.last_analyze as a Unix time, 0 for never.",
     ),
     Column::gauge(
         "pg_stat_user_tables_last_autoanalyze",
-        "floor(extract(epoch FROM last_autoanalyze))",
+        "floor(extract(epoch FROM pg_stat_get_last_autoanalyze_time(c.oid)))",
         "pg_stat_user_tables.last_autoanalyze as a Unix time, 0 for never.",
     ),
-    Column::counter("pg_stat_user_tables_vacuum_count", "vacuum_count", "pg_stat_user_tables.vacuum_count."),
-    Column::counter("pg_stat_user_tables_autovacuum_count", "autovacuum_count", "pg_stat_user_tables.autovacuum_count."),
-    Column::counter("pg_stat_user_tables_analyze_count", "analyze_count", "pg_stat_user_tables.analyze_count."),
-    Column::counter("pg_stat_user_tables_autoanalyze_count", "autoanalyze_count", "pg_stat_user_tables.autoanalyze_count."),
+    Column::counter("pg_stat_user_tables_vacuum_count", "pg_stat_get_vacuum_count(c.oid)", "pg_stat_user_tables.vacuum_count."),
+    Column::counter(
+        "pg_stat_user_tables_autovacuum_count",
+        "pg_stat_get_autovacuum_count(c.oid)",
+        "pg_stat_user_tables.autovacuum_count.",
+    ),
+    Column::counter(
+        "pg_stat_user_tables_analyze_count",
+        "pg_stat_get_analyze_count(c.oid)",
+        "pg_stat_user_tables.analyze_count.",
+    ),
+    Column::counter(
+        "pg_stat_user_tables_autoanalyze_count",
+        "pg_stat_get_autoanalyze_count(c.oid)",
+        "pg_stat_user_tables.autoanalyze_count.",
+    ),
 ];
 
 static SIZES: [Column; 2] = [
@@ -86,8 +123,23 @@ pub(super) static ENTRY: Entry = Entry {
 /// The statement that reads no disk.
 pub(in crate::postgres) const COUNTERS: Statement = Statement::new(sql, emit);
 
-fn sql(server: &Server) -> Option<Cow<'static, str>> {
-    Some(largest::of_view(server, "pg_stat_user_tables", "current_database(), ", &["schemaname", "relname"], &COLUMNS))
+/// `i` are the table's indexes, `x` those of its TOAST table.
+const INDEXES: &str = ", i AS (SELECT indrelid, sum(pg_stat_get_numscans(indexrelid)) AS scans, \
+    sum(pg_stat_get_tuples_fetched(indexrelid)) AS fetched, sum(pg_stat_get_blocks_hit(indexrelid)) AS hit, \
+    sum(pg_stat_get_blocks_fetched(indexrelid) - pg_stat_get_blocks_hit(indexrelid)) AS missed FROM pg_index GROUP BY indrelid)";
+
+/// What both collectors of tables read, this one's columns first: to find out which tables are shown costs more than their counters.
+pub(in crate::postgres) fn sql(server: &Server) -> Option<Cow<'static, str>> {
+    let mut columns = column::mapped(&COLUMNS, server.major, str::to_owned);
+    columns.extend(statio_user_tables::columns(server));
+    let view = View {
+        with: INDEXES,
+        from: "LEFT JOIN i ON i.indrelid = c.oid LEFT JOIN i x ON x.indrelid = c.reltoastrelid",
+        key: "c.oid",
+        names: &["c.nspname", "c.relname"],
+        columns: &columns,
+    };
+    Some(largest::rows(server, &view, "current_database(), "))
 }
 
 /// The tables of the view, straight from the catalog: the view would gather its counters once more. The rest is told by its pages as VACUUM

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use crate::exposition::Samples;
 use crate::postgres::collector::{Entry, Server, Statement};
 use crate::postgres::column::{self, Column, Null};
+use crate::postgres::gates::Gate;
 use crate::postgres::table::Table;
 use crate::settings::Flag;
 use crate::system::Fault;
@@ -56,7 +57,7 @@ static COLUMNS: [Column; 9] = [
 pub(super) static ENTRY: Entry = Entry {
     name: "stat_wal_receiver",
     enabled: Flag::switch("postgres.collector.stat_wal_receiver", false, "The link of a standby to its upstream."),
-    statements: &[Statement::new(sql, emit)],
+    statements: &[Statement::behind(Gate::Recovery, sql, emit)],
 };
 
 /// `conninfo` reads `user=repl ... host=10.0.0.1 port=5432 ...`.

@@ -4,6 +4,7 @@ use crate::exposition::{Family, Labels, Samples};
 use crate::postgres::collector::{Server, Statement};
 use crate::postgres::collectors::{replication_slots, stat_user_tables, statio_user_tables};
 use crate::postgres::column::{self, Column, Null};
+use crate::postgres::gates::Gate;
 use crate::postgres::table::Table;
 use crate::system::Fault;
 
@@ -108,10 +109,10 @@ static LAG_SECONDS: Family =
     Family::gauge("pg_replication_lag", "Age of pg_last_xact_replay_timestamp() on a standby, 0 on a primary.");
 
 /// Blocks of tables under the names of queries.yaml.
-pub(super) static BLOCKS: [Statement; 1] = [Statement::new(statio_user_tables::sql, |server, table, out| {
+pub(super) static BLOCKS: [Statement; 1] = [Statement::new(stat_user_tables::sql, |server, table, out| {
     statio_user_tables::emit(server, table, out)?;
-    let labels = column::labels(table, ["datname", "schemaname", "relname"]);
-    column::emit(&OLD_BLOCKS, server.major, table, 3, &labels, Null::Zero, out)
+    let (first, labels) = (statio_user_tables::first(server), stat_user_tables::labels(table));
+    column::emit(&OLD_BLOCKS, server.major, table, first, &labels, Null::Absent, out)
 })];
 
 /// In the order of the statement's columns.
@@ -147,7 +148,7 @@ static WHOLE: Family = Family::gauge(
 );
 
 /// Slots under their first collector's name, in the singular.
-pub(super) static SLOTS: [Statement; 1] = [Statement::new(replication_slots::sql, slots)];
+pub(super) static SLOTS: [Statement; 1] = [Statement::behind(Gate::Slots, replication_slots::sql, slots)];
 
 static CURRENT: Family = Family::gauge(
     "pg_replication_slot_slot_current_wal_lsn",

@@ -4,6 +4,7 @@ use crate::exposition::{Family, Labels, Samples};
 use crate::postgres::collector::{Server, Statement};
 use crate::postgres::collectors::{process_idle, stat_activity, stat_archiver, stat_database};
 use crate::postgres::column::{self, Column, Null};
+use crate::postgres::gates::Gate;
 use crate::postgres::table::Table;
 use crate::system::Fault;
 
@@ -30,7 +31,8 @@ pub(super) static IDLE: [Statement; 1] = [Statement::new(
 )];
 
 /// `pg_stat_replication`: the walsender's process stood in the label of the slot.
-pub(super) static REPLICATION: [Statement; 1] = [Statement::new(
+pub(super) static REPLICATION: [Statement; 1] = [Statement::behind(
+    Gate::Standbys,
     |server| {
         let columns = column::list(&STANDBY, server.major);
         Some(
