@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use support::exposition::Exposition;
-use support::redis::{BEYOND, Redis, Stub};
+use support::redis::{BEYOND, Redis, Stub, programs};
 use support::{Agent, shared, wait_for};
 
 fn watch(addr: &str) -> Agent {
@@ -186,4 +186,141 @@ fn the_host_of_a_local_server() {
     assert!(page.value("redis_scrape_command_duration_seconds", &[("command", "pipeline")]).unwrap() > 0.0);
     // Every family of ours has a HELP, and none stands under a name that is not in the list.
     wait_for("a second page", Duration::from_secs(5), || agent.scrape("/metrics/redis").value("redis_up", &[]) == Some(1.0));
+}
+
+/// The additions of section (e) of ../shared/reference/redis.md, tiers 1 and 2: family, and the labels beside those of a histogram.
+const TIERS: [(&str, &str); 34] = [
+    ("redis_connected_slave_lag_bytes", "slave_ip,slave_port"),
+    ("redis_master_link_down_since_seconds", "master_host,master_port"),
+    ("redis_master_sync_left_bytes", "master_host,master_port"),
+    ("redis_master_sync_read_bytes", "master_host,master_port"),
+    ("redis_min_slaves_good_slaves", ""),
+    ("redis_master_failover_in_progress", ""),
+    ("redis_aof_rewrite_consecutive_failures", ""),
+    ("redis_aof_rewrites_total", ""),
+    ("redis_rdb_last_save_age_seconds", ""),
+    ("redis_loading_total_bytes", ""),
+    ("redis_loading_loaded_bytes", ""),
+    ("redis_loading_eta_seconds", ""),
+    ("redis_current_cow_size_bytes", ""),
+    ("redis_current_fork_progress_ratio", ""),
+    ("redis_forks_total", ""),
+    ("redis_rss_overhead_bytes", ""),
+    ("redis_active_defrag_time_seconds_total", ""),
+    ("redis_writes_blocked", "reason"),
+    ("redis_memory_limit_bytes", "source"),
+    ("redis_db_keys_with_expiring_items", "db"),
+    ("redis_io_thread_clients", "thread"),
+    ("redis_io_thread_reads_total", "thread"),
+    ("redis_io_thread_writes_total", "thread"),
+    ("redis_key_size_distribution", "db,type,unit"),
+    ("redis_tls_cert_expires_seconds", "role"),
+    ("redis_server_info", "mode,server,version"),
+    ("redis_scrape_command_duration_seconds", "command"),
+    ("redis_scrape_command_ok", "command"),
+    ("redis_scrape_failure", "reason"),
+    ("redis_command_latency_seconds", "cmd"),
+    ("redis_slowlog_entries_total", ""),
+    ("redis_slowlog_command_duration_seconds", "cmd"),
+    ("redis_slowlog_missed_total", ""),
+    ("redis_latency_spike_max_seconds", "event_name"),
+];
+
+/// Families and labels of a page, without `le`, and the checks that were made.
+fn shown(page: &Exposition, families: &mut BTreeSet<(String, String)>, checks: &mut BTreeSet<String>) {
+    for series in &page.series {
+        let labels: Vec<&str> = series.labels.keys().map(String::as_str).filter(|label| *label != "le").collect();
+        families.insert((page.family(&series.name).to_owned(), labels.join(",")));
+        checks.extend(series.labels.get("check").filter(|_| series.name == "redis_audit_finding").cloned());
+    }
+}
+
+#[test]
+fn every_addition_of_the_first_two_tiers_is_on_some_page() {
+    let text = std::fs::read_to_string(shared("reference/redis.md")).unwrap();
+    let (_, tiers) = text.split_once("Proposed additions. Tier 1").unwrap();
+    let (tiers, _) = tiers.split_once("Tier 3").unwrap();
+    let word = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    // In a row of the table the names stand in its first column; in the second tier's text there are others, of checks.
+    let (table, rest) = tiers.split_once("Tier 2").unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| redis_").and_then(|row| row.split('|').next()));
+    let names: String = rows.map(|row| format!("redis_{row} ")).chain([rest.to_owned()]).collect();
+    let wanted: BTreeSet<&str> = names.split(word).filter(|name| name.starts_with("redis_")).collect();
+    let listed: BTreeSet<&str> = TIERS.iter().map(|(family, _)| *family).chain(["redis_audit_finding"]).collect();
+    similar_asserts::assert_eq!(listed, wanted);
+
+    let (mut families, mut checks) = (BTreeSet::new(), BTreeSet::new());
+    for server in ["redis-7.0", "redis-8.0", "valkey-9.1"] {
+        for state in ["standalone-busy", "master-1-replica", "replica-link-down", "replica-syncing", "loading", "auth-errors"] {
+            shown(&recorded(&format!("{server}/{state}")), &mut families, &mut checks);
+        }
+    }
+    // What only a live server on this host has: new slow commands, limits of the host, settings of all kinds.
+    let redis =
+        Redis::start(&["--min-replicas-to-write", "1", "--slowlog-log-slower-than", "0", "--latency-monitor-threshold", "1"]);
+    let agent = watch(&redis.addr());
+    page(&agent);
+    redis.send_all(&[&["CONFIG", "SET", "protected-mode", "no"], &["GET", "a"]]);
+    shown(&page(&agent), &mut families, &mut checks);
+    shown(&page(&watch("redis://127.0.0.1:1")), &mut families, &mut checks);
+    let missing: Vec<_> =
+        TIERS.iter().filter(|(family, labels)| !families.contains(&((*family).to_owned(), (*labels).to_owned()))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let (_, list) = rest.split_once("0/1 for:").unwrap();
+    let (list, _) = list.split_once("The host checks").unwrap();
+    let list: BTreeSet<String> = list
+        .split(word)
+        .filter(|name| name.contains('_') || *name == "appendfsync_no")
+        .filter(|name| name.starts_with(|first: char| first.is_ascii_lowercase()))
+        .map(str::to_owned)
+        .collect();
+    similar_asserts::assert_eq!(checks, list);
+}
+
+/// Servers count the time that a client waits neither as the command's nor as its latency; nor may we, who add calls that INFO counts.
+#[test]
+fn waiting_is_no_latency() {
+    for program in programs() {
+        let (name, server) = (&program.name, program.start(&[]));
+        let agent = watch(&server.addr());
+        server.send(&["SET", "a", "x"]);
+        server.send_all(&[&["XADD", "stream", "1-1", "k", "v"]]);
+        let count = |page: &Exposition, cmd: &str, le: &str| {
+            page.value("redis_command_latency_seconds_bucket", &[("cmd", cmd), ("le", le)]).unwrap_or(0.0)
+        };
+        for round in 1..=3 {
+            page(&agent);
+            std::thread::scope(|scope| {
+                let waits = [
+                    &["BLPOP", "empty", "0.4"][..],
+                    &["XREAD", "BLOCK", "400", "STREAMS", "stream", "9-9"],
+                    &["WAIT", "1", "400"],
+                    &["BLMOVE", "empty", "full", "LEFT", "LEFT", "0.4"],
+                ];
+                for words in waits {
+                    scope.spawn(|| server.send(words));
+                }
+                // While they wait they may be counted, and have no latency yet.
+                std::thread::sleep(Duration::from_millis(150));
+                page(&agent);
+            });
+            server.send_all(&[&["SUBSCRIBE", "channel"]]);
+            for _ in 0..2 {
+                let page = page(&agent);
+                for cmd in ["blpop", "xread", "wait", "blmove", "subscribe"] {
+                    let (quick, all) = (count(&page, cmd, "0.067633"), count(&page, cmd, "+Inf"));
+                    assert_eq!(quick, all, "{name}: {cmd} in round {round}");
+                    assert!(all <= f64::from(round), "{name}: {cmd} was called {all} times in round {round}");
+                    let sum = page.value("redis_command_latency_seconds_sum", &[("cmd", cmd)]).unwrap_or(0.0);
+                    assert!(sum < 0.1 * f64::from(round), "{name}: {cmd} took {sum} s");
+                }
+            }
+        }
+        // Where there are histograms at all, those of the waits are the server's own in the end.
+        if server.send(&["LATENCY", "HISTOGRAM", "blpop"]).contains("calls") {
+            for cmd in ["blpop", "xread", "wait", "blmove"] {
+                assert_eq!(count(&page(&agent), cmd, "+Inf"), 3.0, "{name}: {cmd}");
+            }
+        }
+    }
 }

@@ -6,6 +6,12 @@ use super::family::{Family, Kind};
 use super::labels::{Labels, push_label};
 use super::number::Value;
 
+/// Bytes of text that are taken in one go.
+const STEP: usize = 1024;
+
+/// Bytes of text that are kept for the next scrape.
+const USUAL: usize = 256 * 1024;
+
 /// The family that a stretch of lines belongs to.
 #[derive(Clone, Copy, Debug)]
 enum Owner {
@@ -157,6 +163,10 @@ impl Samples {
 
     /// Takes over all samples of `other`, which is empty afterwards and keeps its memory.
     pub fn append(&mut self, other: &mut Samples) {
+        if self.text.is_empty() {
+            // In steps, so that the next scrape, a few digits longer, fits where this one was: 500 servers' texts are most of the heap.
+            self.text.reserve_exact(other.text.len().next_multiple_of(STEP));
+        }
         let (text, names, named) = (self.text.len(), self.names.len(), self.named.len());
         self.text.append(&mut other.text);
         self.names.append(&mut other.names);
@@ -188,6 +198,13 @@ impl Samples {
     /// Bytes of text held.
     pub fn len(&self) -> usize {
         self.text.len()
+    }
+
+    /// Empty again, with other common labels: keeps the memory, but for what an unusual scrape took.
+    pub fn reuse(&mut self, common: Labels) {
+        self.clear();
+        self.text.shrink_to(USUAL);
+        self.common = common;
     }
 
     /// Forgets all samples and keeps the memory and the common labels.

@@ -1,6 +1,7 @@
 //! One scrape of one server: ask, learn, write.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,11 @@ use crate::system::{Fault, Roots};
 
 /// The most round trips of one scrape: INFO, INFO in its short form, what INFO told us to ask, and what that told us.
 const ROUNDS: usize = 4;
+
+thread_local! {
+    /// What the servers of a thread write into, one after the other: what belongs to the server, and what has no role of it.
+    static ROOM: RefCell<(Samples, Samples)> = RefCell::default();
+}
 
 /// Settings of the part that concern every server.
 #[derive(Clone, Debug)]
@@ -82,25 +88,27 @@ impl Worker for Server {
         if self.manner.options.role {
             labels.push("instance_role", answers.role());
         }
-        let mut out = Samples::with_common(labels);
-        let facts = self.write(&answers, &mut out);
-        let up = answers.info.is_some();
-        if let Some(keys) = &mut self.keys {
-            if up {
-                keys.begin(facts);
+        ROOM.with_borrow_mut(|(out, own)| {
+            out.reuse(labels);
+            own.reuse(plain);
+            let facts = self.write(&answers, out);
+            let up = answers.info.is_some();
+            if let Some(keys) = &mut self.keys {
+                if up {
+                    keys.begin(facts);
+                }
+                keys.emit(&found, out);
             }
-            keys.emit(&found, &mut out);
-        }
-        if up {
-            keys::groups_duration(self.keys.as_ref(), &mut out);
-        }
-        let duration = start.elapsed();
-        self.total.add(duration);
-        let told = error.as_ref().map(|(text, reason)| (text.as_str(), *reason));
-        let mut own = Samples::with_common(plain);
-        Outcome { up, error: told, connect, ping, duration, total: self.total }.emit(&mut out, &mut own);
-        out.append(&mut own);
-        job.hand_in(COLLECTOR, duration, error.map_or(Ok(()), |(text, _)| Err(Fault::Remote(text))), &mut out);
+            if up {
+                keys::groups_duration(self.keys.as_ref(), out);
+            }
+            let duration = start.elapsed();
+            self.total.add(duration);
+            let told = error.as_ref().map(|(text, reason)| (text.as_str(), *reason));
+            Outcome { up, error: told, connect, ping, duration, total: self.total }.emit(out, own);
+            out.append(own);
+            job.hand_in(COLLECTOR, duration, error.map_or(Ok(()), |(text, _)| Err(Fault::Remote(text))), out);
+        });
     }
 
     fn reset(&mut self) {
