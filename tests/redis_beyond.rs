@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use support::exposition::Exposition;
-use support::redis::{BEYOND, Redis, Stub, programs};
+use support::redis::{Answer, BEYOND, Redis, Stub, programs};
 use support::{Agent, shared, wait_for};
 
 fn watch(addr: &str) -> Agent {
@@ -235,6 +235,21 @@ fn shown(page: &Exposition, families: &mut BTreeSet<(String, String)>, checks: &
     }
 }
 
+/// The page of a server whose INFO is the recorded one with another line in place of one.
+fn altered(state: &str, line: &str, other: &str) -> Exposition {
+    let recorded = std::fs::read_to_string(shared("fixtures/redis").join(state).join("replies/info_all.resp")).unwrap();
+    let (_, text) = recorded.split_once("\r\n").unwrap();
+    let start = text.find(line).unwrap();
+    let end = start + text[start..].find("\r\n").unwrap();
+    let text = format!("{}{other}{}", &text[..start], text[end..].trim_end());
+    let reply = format!("${}\r\n{text}\r\n", text.len()).into_bytes();
+    let stub = Stub::start(move |command| match command {
+        "INFO ALL" => Answer::Send(reply.clone()),
+        _ => Answer::Send(b"-ERR unknown command\r\n".to_vec()),
+    });
+    page(&watch(&stub.addr()))
+}
+
 #[test]
 fn every_addition_of_the_first_two_tiers_is_on_some_page() {
     let text = std::fs::read_to_string(shared("reference/redis.md")).unwrap();
@@ -251,10 +266,17 @@ fn every_addition_of_the_first_two_tiers_is_on_some_page() {
 
     let (mut families, mut checks) = (BTreeSet::new(), BTreeSet::new());
     for server in ["redis-7.0", "redis-8.0", "valkey-9.1"] {
-        for state in ["standalone-busy", "master-1-replica", "replica-link-down", "replica-syncing", "loading", "auth-errors"] {
+        for state in ["standalone-busy", "master-1-replica", "replica-link-down", "replica-syncing", "loading"] {
             shown(&recorded(&format!("{server}/{state}")), &mut families, &mut checks);
         }
     }
+    // No recorded server had a certificate, nor was sent a snapshot whose size is known.
+    let certificate = "tls_server_cert_serial:0A\r\ntls_server_cert_expires_in_seconds:86400";
+    let secure = altered("valkey-9.1/standalone-fresh", "tls_server_cert_serial:", certificate);
+    assert_eq!(secure.value("redis_tls_cert_expires_seconds", &[("role", "server")]), Some(86_400.0));
+    let syncing = altered("redis-7.0/replica-syncing", "master_sync_left_bytes:", "master_sync_left_bytes:4096");
+    assert_eq!(syncing.all("redis_master_sync_left_bytes").map(|series| series.value).collect::<Vec<_>>(), [4096.0]);
+    [secure, syncing].iter().for_each(|page| shown(page, &mut families, &mut checks));
     // What only a live server on this host has: new slow commands, limits of the host, settings of all kinds.
     let redis =
         Redis::start(&["--min-replicas-to-write", "1", "--slowlog-log-slower-than", "0", "--latency-monitor-threshold", "1"]);
