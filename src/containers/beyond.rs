@@ -98,6 +98,11 @@ impl Beyond {
         self.shown.contains_key(id)
     }
 
+    /// The path of this container's cgroup, or what it would be.
+    pub(super) fn path(&self, id: &str) -> Option<&str> {
+        Some(&self.shown.get(id)?.cgroup)
+    }
+
     /// All containers, and the labels of their series.
     pub(super) fn all(&self) -> impl Iterator<Item = (&Container, &Labels)> {
         self.shown.values().map(|shown| (&*shown.container, &shown.labels))

@@ -1,5 +1,6 @@
 //! One scrape of all cgroups: read, put names to them, write family by family.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::beyond::Beyond;
@@ -16,6 +17,7 @@ use super::network::{Interface, Network};
 use super::ooms::Live;
 use super::processes::{Processes, Subject};
 use super::sets::{Set, Sets};
+use super::streamed;
 use crate::discovery::{Container, Directory, Discovery, Product};
 use crate::exposition::{Labels, Samples};
 use crate::scrape::Collector;
@@ -65,7 +67,14 @@ pub(super) struct Containers {
     network: Network,
     devices: Devices,
     machine: Machine,
+    /// Containers that the kernel does not show, by their engine's figures.
+    streamed: Vec<Cgroup<Entity>>,
+    /// In how many scrapes on end there was an engine none of whose containers was seen.
+    blind: u32,
 }
+
+/// A container that has just come may be seen the next time.
+const BLIND: u32 = 2;
 
 impl Containers {
     pub(super) fn new(
@@ -76,8 +85,22 @@ impl Containers {
         show: Show,
         processes: Option<Processes>,
     ) -> Self {
-        let (beyond, network, devices, machine) = Default::default();
-        Containers { cgroups: None, directory, discovery, disk, choice, show, processes, beyond, network, devices, machine }
+        let (beyond, network, devices, machine, streamed) = Default::default();
+        Containers {
+            cgroups: None,
+            directory,
+            discovery,
+            disk,
+            choice,
+            show,
+            processes,
+            beyond,
+            network,
+            devices,
+            machine,
+            streamed,
+            blind: 0,
+        }
     }
 
     fn refresh(&mut self, system: &mut System) -> Result<(), Fault> {
@@ -115,14 +138,44 @@ impl Containers {
         cgroups
             .choose_pids(|entity| entity.is_container().then(|| entity.container.as_ref().and_then(|container| container.pid)));
         read_network(cgroups, &mut self.network, system);
-        self.devices.learn(cgroups.iter().flat_map(|cgroup| &cgroup.stats.io).map(|io| io.device), system);
         refreshed
     }
 
+    /// Has the engines tell of the containers that are out of sight, and takes what they told last.
+    fn refresh_streamed(&mut self) {
+        let Some(directory) = &self.directory else { return };
+        let cgroups = || self.cgroups.iter().flat_map(Cgroups::iter);
+        if self.cgroups.is_none() {
+            self.beyond.learn(directory.all(), &Default::default(), &self.choice);
+        }
+        let seen: HashSet<&str> = cgroups().filter_map(|cgroup| cgroup.entity.container_id.as_deref()).collect();
+        let hidden = directory.out_of_sight(|id| seen.contains(id));
+        self.blind = if hidden.is_empty() { 0 } else { self.blind.saturating_add(1) };
+        let hidden = if self.blind < BLIND { Vec::new() } else { hidden };
+        directory.streams().want(hidden.iter().map(|container| container.id.clone()).collect());
+        let streamed = hidden.into_iter().filter_map(|container| {
+            let (figures, path) = (directory.streams().get(&container.id)?, self.beyond.path(&container.id)?.to_owned());
+            let entity = Entity {
+                container_id: Some(container.id.clone()),
+                labels: self.choice.render(&path, Some(&container)),
+                interfaces: streamed::interfaces(&figures, &container),
+                owns_network: false,
+                container: Some(container.clone()),
+            };
+            Some(Cgroup::told(path, streamed::stats(&figures, &container), entity))
+        });
+        self.streamed = streamed.collect();
+    }
+
+    /// All that there are numbers of.
+    fn all(&self) -> impl Iterator<Item = &Cgroup<Entity>> {
+        self.cgroups.iter().flat_map(Cgroups::iter).chain(&self.streamed)
+    }
+
     fn emit(&self, out: &mut Samples) {
-        let Some(cgroups) = &self.cgroups else { return };
-        let all: Vec<&Cgroup<Entity>> = cgroups.iter().collect();
-        Page { cgroups: &all, page_sizes: &cgroups.page_sizes, devices: &self.devices, show: self.show }.emit(out);
+        let all: Vec<&Cgroup<Entity>> = self.all().collect();
+        let page_sizes = self.cgroups.as_ref().map_or(&[][..], |cgroups| &cgroups.page_sizes);
+        Page { cgroups: &all, page_sizes, devices: &self.devices, show: self.show }.emit(out);
         if self.show.sets.has(Set::OomEvent) {
             self.emit_ooms(&all, out);
         }
@@ -167,8 +220,10 @@ impl Collector for Containers {
         let docker = engines.iter().find(|engine| engine.product == Product::Docker).and_then(|engine| engine.version.as_deref());
         let memory = self.machine.collect(system, docker.unwrap_or_default(), self.show, out);
         let refreshed = self.refresh(system);
-        let count = self.cgroups.as_ref().map_or(0, |cgroups| cgroups.iter().count());
-        out.family(&SCRAPE_ERROR).add([], count == 0);
+        self.refresh_streamed();
+        let all = self.cgroups.iter().flat_map(Cgroups::iter).chain(&self.streamed);
+        self.devices.learn(all.flat_map(|cgroup| &cgroup.stats.io).map(|io| io.device), system);
+        out.family(&SCRAPE_ERROR).add([], self.all().next().is_none());
         let root = self.cgroups.as_mut().and_then(|cgroups| cgroups.iter_mut().find(|cgroup| cgroup.id == "/"));
         if let (Some(root), Ok(memory)) = (root, &memory) {
             complete_root(&mut root.stats, memory);
@@ -181,6 +236,7 @@ impl Collector for Containers {
         }
         if self.directory.is_some() {
             out.family(&UNNAMED).add([], self.discovery.nameless().count);
+            engines::emit_streamed(self.streamed.len(), out);
         }
         memory.and(refreshed)
     }

@@ -1,13 +1,17 @@
 //! How the engines do, and what they have beside containers.
 
 use super::disk::Disk;
-use crate::discovery::{Engine, Product, State, Stock};
+use crate::discovery::{Engine, State, Stock};
 use crate::exposition::{Family, Labels, Samples};
 
 static UP: Family = Family::gauge("container_engine_up", "1 if the container engine answers.");
 static ERROR: Family = Family::gauge(
     "container_engine_last_error_info",
     "Why the container engine could not tell all, as the label reason; gone when it can.",
+);
+static STREAMED: Family = Family::gauge(
+    "container_engine_stats_streams",
+    "Containers whose figures come from their engine's stats API, since their cgroups are out of sight.",
 );
 static CONTAINERS: Family =
     Family::gauge("docker_containers", "Containers of the engine by state, also those that are too many to be shown.");
@@ -39,9 +43,14 @@ pub(super) fn emit(engines: &[Engine], out: &mut Samples) {
     }
 }
 
+/// Writes how many containers' figures come from their engine.
+pub(super) fn emit_streamed(count: usize, out: &mut Samples) {
+    out.family(&STREAMED).add([], count);
+}
+
 /// Writes what each engine has that answers now, and by Docker's API.
 pub(super) fn emit_stocks(stocks: &[Stock], disk: &Disk, out: &mut Samples) {
-    let is_told = |stock: &&Stock| stock.engine.up && matches!(stock.engine.product, Product::Docker | Product::Podman);
+    let is_told = |stock: &&Stock| stock.engine.up && stock.engine.product.speaks_docker();
     for stock in stocks.iter().filter(is_told) {
         let engine = &stock.engine;
         let labels = Labels::of(&[("address", &engine.address), ("engine", engine.product.word())]);

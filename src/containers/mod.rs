@@ -20,6 +20,7 @@ mod ooms;
 mod processes;
 mod sets;
 mod spec;
+mod streamed;
 mod topology;
 
 use self::collector::{Containers, Show};

@@ -9,6 +9,7 @@ use super::container::Container;
 use super::engine::Product;
 use super::facts::State;
 use super::holdings::Holdings;
+use super::streams::Streams;
 
 /// How an engine's answers go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ struct Shared {
     changed: watch::Sender<()>,
     /// Variables of containers' environments that are kept.
     variables: Vec<String>,
+    /// Figures from the engines, where there are none from the kernel.
+    streams: Streams,
 }
 
 /// What one engine told.
@@ -98,6 +101,25 @@ impl Directory {
         self.read().values().map(stock).collect()
     }
 
+    /// Figures from the engines.
+    pub fn streams(&self) -> &Streams {
+        &self.shared.streams
+    }
+
+    /// The containers that run of those engines of Docker's API of which none is `seen`: their cgroups are elsewhere.
+    pub fn out_of_sight(&self, seen: impl Fn(&str) -> bool) -> Vec<Arc<Container>> {
+        let (inner, mut found) = (self.read(), Vec::new());
+        for told in inner.values().filter(|told| told.engine.up && told.engine.product.speaks_docker()) {
+            let alive = || told.containers.values().filter(|container| container.state.is_some_and(State::is_alive));
+            if !alive().any(|container| seen(&container.id)) {
+                found.extend(alive().cloned());
+            }
+        }
+        found.sort_by(|one: &Arc<Container>, other| one.id.cmp(&other.id));
+        found.dedup_by(|one, other| one.id == other.id);
+        found
+    }
+
     /// Wakes whoever waits for it when any of this changes.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.shared.changed.subscribe()
@@ -135,6 +157,11 @@ impl Shelf {
     /// Variables of containers' environments that are kept.
     pub(super) fn variables(&self) -> &[String] {
         &self.directory.shared.variables
+    }
+
+    /// Figures that are wanted of the engines.
+    pub(super) fn streams(&self) -> &Streams {
+        &self.directory.shared.streams
     }
 
     /// The container of this id, as this engine told.

@@ -39,6 +39,11 @@ impl Product {
     /// All of them.
     pub(super) const ALL: [Product; 4] = [Product::Docker, Product::Podman, Product::Crio, Product::Containerd];
 
+    /// Whether it is asked by Docker's API.
+    pub const fn speaks_docker(self) -> bool {
+        matches!(self, Product::Docker | Product::Podman)
+    }
+
     /// Its name in settings and labels.
     pub const fn word(self) -> &'static str {
         match self {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::directory::{Directory, Shelf};
 use super::engine::{self, Address, Product};
 use super::transport::Refusal;
-use super::{containerd, cri, docker, holdings};
+use super::{containerd, cri, docker, holdings, streams};
 use crate::settings::{Error, Flag, Settings};
 use crate::system::Roots;
 
@@ -196,8 +196,9 @@ pub(super) async fn watch(wanted: Wanted, directory: Directory, mut places: Vec<
 
 /// Keeps `shelf` up to date with one engine, for ever: its containers, and beside them all else that it has.
 async fn ask(product: Product, address: Address, shelf: Shelf, secrets: bool) {
-    if matches!(product, Product::Docker | Product::Podman) {
-        tokio::join!(ask_containers(product, &address, &shelf, secrets), holdings::follow(&address, &shelf));
+    if product.speaks_docker() {
+        let containers = ask_containers(product, &address, &shelf, secrets);
+        tokio::join!(containers, holdings::follow(&address, &shelf), streams::follow(&address, &shelf));
     } else {
         ask_containers(product, &address, &shelf, secrets).await;
     }

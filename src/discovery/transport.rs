@@ -50,7 +50,7 @@ pub(super) enum Refusal {
     #[error("the answer is longer than {} MiB", LONGEST >> 20)]
     TooLong,
     /// It ended what has no end.
-    #[error("the stream of events ended")]
+    #[error("the stream ended")]
     Ended,
     /// A question that changes something, or one that was never meant.
     #[error("{0} is never asked of an engine")]
@@ -117,7 +117,7 @@ pub(super) struct Lines {
     buffer: Vec<u8>,
 }
 
-/// The lines of the answer to `/events`.
+/// The lines of the answer to `/events`, or of a container's `stats`.
 pub(super) async fn lines(address: &Address, question: &str) -> Result<Lines, Refusal> {
     let answer = in_time(get(address, question)).await?;
     Ok(Lines { body: answer.into_body(), buffer: Vec::new() })
@@ -193,9 +193,13 @@ async fn get(address: &Address, question: &str) -> Result<Response<Incoming>, Re
 
 /// Whether the agent ever asks for this path.
 fn is_asked(path: &str) -> bool {
-    let one = |rest: &str| rest.split_once('/').is_some_and(|(id, rest)| !matches!(id, "" | "." | "..") && rest == "json");
+    let one = |kind: &str, what: &[&str]| {
+        let parts = path.strip_prefix(kind).and_then(|rest| rest.split_once('/'));
+        parts.is_some_and(|(id, rest)| !matches!(id, "" | "." | "..") && what.contains(&rest))
+    };
     matches!(path, "/_ping" | "/version" | "/info" | "/events" | "/containers/json" | "/images/json" | "/volumes" | "/services")
-        || ["/containers/", "/images/"].into_iter().any(|kind| path.strip_prefix(kind).is_some_and(one))
+        || one("/containers/", &["json", "stats"])
+        || one("/images/", &["json"])
 }
 
 async fn exchange<S>(stream: S, host: &str, question: &str) -> Result<Response<Incoming>, Refusal>
@@ -217,7 +221,7 @@ mod tests {
     #[test]
     fn only_what_we_read_is_asked_for() {
         let lists = ["/_ping", "/version", "/info", "/events", "/containers/json", "/images/json", "/volumes", "/services"];
-        for path in lists.into_iter().chain(["/containers/0af3/json", "/images/sha256:0af3/json"]) {
+        for path in lists.into_iter().chain(["/containers/0af3/json", "/containers/0af3/stats", "/images/sha256:0af3/json"]) {
             assert!(is_asked(path), "{path}");
         }
         for path in [
@@ -229,6 +233,7 @@ mod tests {
             "/containers/../json",
             "/containers/a/b/json",
             "/images/search",
+            "/images/0af3/stats",
             "/volumes/data",
             "/services/0af3",
             "/system/df",

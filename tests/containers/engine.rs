@@ -59,7 +59,7 @@ fn limits_and_times_are_those_of_inspect() {
 }
 
 /// The disk below /, for a limit that is no limit: without one, Linux 6.8 and later do not count a cgroup's I/O on v1.
-fn disk() -> String {
+pub(crate) fn disk() -> String {
     let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     let root = mountinfo.lines().map(|line| line.split(' ').collect::<Vec<_>>()).find(|fields| fields[4] == "/").unwrap();
     let device = std::fs::canonicalize(format!("/sys/dev/block/{}", root[2])).expect("/ on a disk");

@@ -18,5 +18,6 @@ mod proxy;
 mod sets;
 mod status;
 mod stock;
+mod streams;
 
 mod trees;

@@ -62,7 +62,10 @@ const LISTS: [&str; 8] = ["/_ping", "/version", "/info", "/events", "/containers
 /// What the README says that a proxy has to let through.
 fn is_let_through(request: &str) -> bool {
     let (method, path) = request.split_once(' ').unwrap();
-    let one = |rest: &str| rest.strip_suffix("/json").is_some_and(|id| id.trim_start_matches("sha256:").len() == 64);
+    let one = |rest: &str| {
+        let id = rest.strip_suffix("/json").or_else(|| rest.strip_suffix("/stats"));
+        id.is_some_and(|id| id.trim_start_matches("sha256:").len() == 64)
+    };
     method == "GET"
         && (LISTS.contains(&path) || path.strip_prefix("/containers/").or_else(|| path.strip_prefix("/images/")).is_some_and(one))
 }

@@ -190,6 +190,12 @@ impl<T> Cgroups<T> {
 }
 
 impl<T> Cgroup<T> {
+    /// One that is out of sight, with what somebody else told of it.
+    pub(crate) fn told(id: String, stats: Stats, entity: T) -> Self {
+        let (created, order) = (i64::MAX, (usize::MAX, u64::MAX));
+        Cgroup { id, created, order, stats, pid: None, processes: None, entity, places: Vec::new(), alive: true }
+    }
+
     fn new(path: &[u8], entity: &mut impl FnMut(&str) -> T) -> Self {
         let id = format!("/{}", String::from_utf8_lossy(path));
         let entity = entity(&id);
