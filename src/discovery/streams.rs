@@ -105,11 +105,14 @@ pub struct Pids {
     pub current: Option<u64>,
 }
 
+/// Figures by container, and when they came.
+type Latest = Arc<Mutex<HashMap<String, (Instant, Arc<Figures>)>>>;
+
 /// Whose figures are wanted, and the latest of each. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Streams {
     wanted: Arc<watch::Sender<BTreeSet<String>>>,
-    latest: Arc<Mutex<HashMap<String, (Instant, Arc<Figures>)>>>,
+    latest: Latest,
 }
 
 impl Streams {

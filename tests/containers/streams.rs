@@ -30,10 +30,8 @@ fn sum(page: &Exposition, family: &str, name: &str) -> f64 {
     page.all(family).filter(|series| series.has(&[("name", name)])).map(|series| series.value).sum()
 }
 
-#[test]
-fn the_engine_tells_of_what_the_kernel_does_not_show() {
-    let daemon = Daemon::start();
-    // A machine without the containers: one cgroup, its own.
+/// A machine that shows none of its containers: one cgroup, its own.
+fn machine_without_cgroups() -> tempfile::TempDir {
     let machine = tempfile::tempdir().unwrap();
     let (proc, tree) = (machine.path().join("proc"), machine.path().join("cgroup"));
     std::fs::create_dir_all(proc.join("self")).unwrap();
@@ -43,27 +41,32 @@ fn the_engine_tells_of_what_the_kernel_does_not_show() {
     let mounts = format!("{root}\n1 0 0:1 / {} rw - cgroup2 cgroup2 rw\n", tree.display());
     std::fs::write(proc.join("self/mountinfo"), mounts).unwrap();
     std::fs::copy("/proc/meminfo", proc.join("meminfo")).unwrap();
+    machine
+}
 
+/// The bytes that a container has written, in the API's words.
+fn written(daemon: &Daemon, container: &Container<'_>) -> f64 {
+    let blocks = &stats(daemon, container)["blkio_stats"]["io_service_bytes_recursive"];
+    let blocks = blocks.as_array().cloned().unwrap_or_default();
+    let written = blocks.iter().filter(|block| block["op"] == "write" || block["op"] == "Write");
+    written.filter_map(|block| block["value"].as_f64()).sum()
+}
+
+#[test]
+fn the_engine_tells_of_what_the_kernel_does_not_show() {
+    let daemon = Daemon::start();
+    let machine = machine_without_cgroups();
     let disk = crate::engine::disk();
     let work = "dd if=/dev/zero of=/x bs=4096 count=512 conv=fsync; while :; do :; done";
     let limit = format!("{disk}:1gb");
     let options = ["--network=none", "--name=busy", "--cpus=0.2", "-m=64m", "--device-write-bps", &limit];
     let busy = daemon.docker.container(&options, &["sh", "-c", work]);
     let idle = daemon.docker.container(&["--network=none", "--name=idle"], &["sleep", "600"]);
-    let blind = format!("--path.procfs={}", proc.display());
+    let blind = format!("--path.procfs={}/proc", machine.path().display());
     let args = ["--docker", &daemon.docker.host, "--no-host", "--no-postgres", "--no-redis", &blind];
     let agent = Agent::start(&args, &[]);
     let mut page = Exposition::default();
-    let written = || {
-        let blocks = &stats(&daemon, &busy)["blkio_stats"]["io_service_bytes_recursive"];
-        let blocks = blocks.as_array().cloned().unwrap_or_default();
-        blocks
-            .iter()
-            .filter(|block| block["op"] == "write" || block["op"] == "Write")
-            .filter_map(|block| block["value"].as_f64())
-            .sum::<f64>()
-    };
-    wait_for("written blocks", Duration::from_secs(20), || written() >= 512.0 * 4096.0);
+    wait_for("written blocks", Duration::from_secs(20), || written(&daemon, &busy) >= 512.0 * 4096.0);
     wait_for("two streams", Duration::from_secs(30), || {
         page = agent.scrape(PAGE);
         streams(&page) == 2.0 && sum(&page, "container_fs_writes_bytes_total", "busy") >= 512.0 * 4096.0
@@ -89,7 +92,7 @@ fn the_engine_tells_of_what_the_kernel_does_not_show() {
     let memory = |stats: &Value| stats["memory_stats"]["usage"].as_f64().unwrap();
     let found = sum(&page, "container_memory_usage_bytes", "busy");
     assert!((found - memory(&after)).abs() <= 0.1 * memory(&after), "{found} beside {}", memory(&after));
-    assert_eq!(sum(&page, "container_fs_writes_bytes_total", "busy"), written());
+    assert_eq!(sum(&page, "container_fs_writes_bytes_total", "busy"), written(&daemon, &busy));
     assert!(page.all("container_fs_writes_bytes_total").any(|series| series.has(&[("name", "busy"), ("device", &disk)])));
     assert_eq!(sum(&page, "container_threads", "idle") + sum(&page, "container_pids", "idle"), 2.0);
     assert_eq!(page.value("container_spec_memory_limit_bytes", &[("name", "busy")]), Some(67_108_864.0));
