@@ -3,6 +3,7 @@
 measure.py scrapes COUNT INTERVAL NAME=PID=URL...   the first one against all others together
 measure.py host COUNT INTERVAL NAME=PID=URL...      the same with the limits of the host part
 measure.py tree COUNT PID URL WHAT LIMIT            CPU time of a scrape alone, in milliseconds
+measure.py containers COUNT PID URL WHAT MS MIB     latency of a scrape, CPU time and memory
 measure.py web COUNT CA USER:PASSWORD NAME=PID=URL...
                                             what each adds to the first, on one kept connection: TLS, a password, gzip
 measure.py start COUNT URL COMMAND...               from starting COMMAND to its first answered scrape
@@ -164,6 +165,20 @@ def tree(count, pid, url, what, limit):
     return verdict("  CPU time of a scrape", cpu, " ms", limit)
 
 
+def containers(count, pid, url, what, most_ms, most_mib):
+    for _ in range(3):
+        fetch(url)
+    cpu, times = cpu_seconds(pid), []
+    for _ in range(count):
+        seconds, page, _ = fetch(url)
+        times.append(seconds * 1000)
+    cpu = (cpu_seconds(pid) - cpu) * 1000 / count
+    rss, peak = memory_mib(pid)
+    print(f"{what}: {series_of(page)} series, {len(page)} bytes, CPU {cpu:.1f} ms a scrape, slowest {max(times):.1f} ms, peak {peak:.1f} MiB")
+    met = verdict("  scrape, median", statistics.median(times), " ms", most_ms)
+    return verdict("  resident memory", rss, " MiB", most_mib) and met
+
+
 class Kept:
     """A connection that is kept from scrape to scrape, as Prometheus does."""
 
@@ -212,6 +227,8 @@ def main():
         met = scrapes(int(count), float(rest[0]), [Target(text) for text in rest[1:]], mode == "host")
     elif mode == "web":
         met = web(int(count), rest[0], rest[1], rest[2:])
+    elif mode == "containers":
+        met = containers(int(count), int(rest[0]), rest[1], rest[2], float(rest[3]), float(rest[4]))
     elif mode == "tree":
         met = tree(int(count), int(rest[0]), rest[1], rest[2], float(rest[3]))
     else:
