@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::Write;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -32,6 +33,37 @@ fn promtool_takes_all_of_them() {
     std::fs::write(&file, "scrape_configs:\n".to_owned() + &text).unwrap();
     let output = Command::new("promtool").args(["check", "config"]).arg(&file).output().expect("promtool (prometheus)");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What promtool complains of on a page that it can read: names, most of which are the four exporters'.
+fn complaints(page: &str) -> Vec<String> {
+    let mut promtool = Command::new("promtool");
+    let promtool = promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = promtool.spawn().expect("promtool (prometheus)");
+    let mut input = child.stdin.take().unwrap();
+    let page = page.to_owned();
+    let writer = std::thread::spawn(move || input.write_all(page.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    // 1: it cannot be read; 3: it can, and there are complaints.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{told}");
+    told.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn promtool_reads_every_page() {
+    let (redis, postgres) = (Redis::start(&[]), Postgres::start(&[]));
+    let args = ["--docker=", "--redis.addr", &redis.addr()];
+    let agent = Agent::start(&args, &[("DATA_SOURCE_NAME", &postgres.dsn("postgres"))]);
+    for (path, least) in [("", 1_000), ("/node", 300), ("/containers", 1), ("/postgres", 300), ("/redis", 150)] {
+        let page = agent.get(&format!("/metrics{path}"));
+        let series = page.lines().filter(|line| !line.starts_with('#')).count();
+        assert!(series >= least, "{path}: {series} series");
+        let complaints = complaints(&page);
+        let own: Vec<_> = complaints.iter().filter(|line| line.starts_with("stack_")).collect();
+        assert!(own.is_empty(), "{path}: {own:?}");
+    }
 }
 
 struct Running(Child);
