@@ -61,8 +61,7 @@ def main():
     run('cp', 'stack-exporter', 'image/')
     tar = subprocess.Popen(['tar', '-C', 'image', '-c', '.'], stdout=subprocess.PIPE)
     run('docker', 'import', '--change', 'ENTRYPOINT ["/stack-exporter"]', '-', 'stack-exporter:0.1.0', stdin=tar.stdout)
-    # The agent alone needs no network of compose's; it listens at the gateway of Prometheus'.
-    run('docker', 'network', 'create', '--subnet=10.213.99.0/28', '--gateway=10.213.99.1', 'gateway-of-monitoring')
+    # docker-compose 2 makes the networks of all services; the agent listens at the gateway of Prometheus'.
     done = run(*compose, 'up', '-d', '--no-build', '--no-deps', 'agent')
     check('the agent is started by docker-compose 2', done.returncode == 0, done.stderr)
     health, end = '', time.time() + 90
