@@ -1,5 +1,6 @@
 //! Engines that no real daemon would be.
 
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use crate::support::engine::{Answer, Engine};
@@ -32,20 +33,26 @@ fn agent(engine: &Engine, args: &[&str]) -> Agent {
     Agent::start(&[&["--docker", &engine.address(), "--no-host", "--no-containers"], args].concat(), &[])
 }
 
-/// The port of the server that the fake containers stand for.
-fn port() -> u16 {
-    static SERVER: std::sync::OnceLock<Redis> = std::sync::OnceLock::new();
-    SERVER.get_or_init(|| Redis::start(&["--requirepass", SECRET])).port
+/// The server that the fake containers stand for, one for all tests that hold it.
+fn server() -> Arc<Redis> {
+    static SERVER: Mutex<Weak<Redis>> = Mutex::new(Weak::new());
+    let mut server = SERVER.lock().unwrap();
+    server.upgrade().unwrap_or_else(|| {
+        let started = Arc::new(Redis::start(&["--requirepass", SECRET]));
+        *server = Arc::downgrade(&started);
+        started
+    })
 }
 
 #[test]
 fn labels_count_once_the_engine_tells_those_of_the_image() {
+    let _server = server();
     let engine = Engine::start(|question, _| match question {
         "GET /version" => version(),
         "GET /containers/json" => list(),
         "GET /events" => None,
         "GET /images/sha256:abc/json" => Some((200, r#"{"Config":{"Labels":{"stack-exporter.redis.name":"mine"}}}"#.to_owned())),
-        _ => Some((200, inspect(port()))),
+        _ => Some((200, inspect(server().port))),
     });
     let careful = agent(&engine, &[]);
     assert_eq!(is_told(&careful, "cache", Some("password")).labels["how"], "host");
@@ -65,6 +72,7 @@ fn labels_count_once_the_engine_tells_those_of_the_image() {
 /// Of a container in a network that does not lead here, only its published port answers.
 #[test]
 fn a_published_port_serves_where_the_network_does_not_lead() {
+    let _server = server();
     let engine = Engine::start(|question, _| match question {
         "GET /version" => version(),
         "GET /containers/json" => list(),
@@ -72,7 +80,7 @@ fn a_published_port_serves_where_the_network_does_not_lead() {
         image if image.starts_with("GET /images/") => Some((200, r#"{"Config":{}}"#.to_owned())),
         _ => {
             // 192.0.2.0/24 is for documentation: nobody is there.
-            let ports = format!(r#""6379/tcp":[{{"HostIp":"0.0.0.0","HostPort":"{}"}}]"#, port());
+            let ports = format!(r#""6379/tcp":[{{"HostIp":"0.0.0.0","HostPort":"{}"}}]"#, server().port);
             Some((
                 200,
                 format!(
@@ -90,6 +98,7 @@ fn a_published_port_serves_where_the_network_does_not_lead() {
 
 #[test]
 fn an_engine_that_keeps_its_images_to_itself_costs_the_labels_only() {
+    let _server = server();
     let images: [Answer; 3] = [
         |_, _| Some((403, "no".to_owned())),
         |_, _| Some((200, "{".to_owned())),
@@ -101,7 +110,7 @@ fn an_engine_that_keeps_its_images_to_itself_costs_the_labels_only() {
             "GET /containers/json" => list(),
             "GET /events" => None,
             image if image.starts_with("GET /images/") => answer(question, before),
-            _ => Some((200, inspect(port()))),
+            _ => Some((200, inspect(server().port))),
         });
         let agent = agent(&engine, &[]);
         wait_for("the line of the log", Duration::from_secs(30), || agent.log().contains("are not used"));
@@ -112,6 +121,7 @@ fn an_engine_that_keeps_its_images_to_itself_costs_the_labels_only() {
 
 #[test]
 fn labels_are_asked_for_again_after_a_failure_of_the_engine() {
+    let _server = server();
     let engine = Engine::start(|question, before| match question {
         "GET /version" => version(),
         "GET /containers/json" => list(),
@@ -120,7 +130,7 @@ fn labels_are_asked_for_again_after_a_failure_of_the_engine() {
         // Once it has told, labels are kept though it fails again.
         "GET /images/sha256:abc/json" if before == 1 => Some((200, "{}".to_owned())),
         "GET /images/sha256:abc/json" => Some((500, "{}".to_owned())),
-        _ => Some((200, inspect(port()))),
+        _ => Some((200, inspect(server().port))),
     });
     let agent = agent(&engine, &[]);
     is_told(&agent, "mine", Some("password"));
@@ -133,6 +143,7 @@ fn labels_are_asked_for_again_after_a_failure_of_the_engine() {
 
 #[test]
 fn a_container_that_only_the_list_knows_to_be_gone_is_forgotten() {
+    let _server = server();
     let engine = Engine::start(|question, before| match question {
         "GET /version" => version(),
         "GET /containers/json" if before == 0 => list(),
@@ -141,7 +152,7 @@ fn a_container_that_only_the_list_knows_to_be_gone_is_forgotten() {
         "GET /events" if before == 0 => Some((200, String::new())),
         "GET /events" => None,
         "GET /images/sha256:abc/json" => Some((200, "{}".to_owned())),
-        _ if before == 0 => Some((200, inspect(port()))),
+        _ if before == 0 => Some((200, inspect(server().port))),
         _ => Some((404, "{}".to_owned())),
     });
     let agent = agent(&engine, &[]);
