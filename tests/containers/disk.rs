@@ -48,12 +48,13 @@ fn the_layer_is_what_du_says_and_goes_with_the_container() {
     let plain = docker.container(&["--network=none", "--name=plain"], &["sh", "-c", write]);
     let write = "dd if=/dev/zero of=/a bs=4096 count=100; busybox ln /a /b; dd if=/dev/zero of=/holes bs=1 count=1 seek=1000000000; \
         busybox ln -s /proc /out; busybox mkdir /many; i=0; while [ $i -lt 200 ]; do echo $i > /many/$i; i=$((i+1)); done; \
-        cat /bin/busybox > /bin/copy; sleep 600";
+        cat /bin/busybox > /bin/copy; exec sleep 600";
     let mixed = docker.container(&["--network=none", "--name=mixed"], &["sh", "-c", write]);
     let agent = agent(&daemon, &[]);
     let upper = |container: &Container<'_>| container.inspect("{{.GraphDriver.Data.UpperDir}}");
-    wait_for("what is written", Duration::from_secs(30), || Path::new(&upper(&mixed)).join("bin/copy").exists());
-    std::thread::sleep(Duration::from_secs(1));
+    // The shell makes way for what sleeps once all is written.
+    let comm = format!("/proc/{}/comm", mixed.inspect("{{.State.Pid}}"));
+    wait_for("what is written", Duration::from_secs(30), || std::fs::read_to_string(&comm).unwrap() == "sleep\n");
     for container in [&plain, &mixed] {
         let page = measured(&agent, container);
         let value = |family: &str| page.value(family, &[("id", &container.cgroup()), ("image", "busybox:test")]).unwrap();
@@ -165,6 +166,7 @@ fn a_large_layer_is_walked_slowly_and_no_scrape_waits_for_it() {
         std::fs::create_dir(&folder).unwrap();
         (0..500).for_each(|file| std::fs::write(folder.join(file.to_string()), "x").unwrap());
     }
+    // A container is left alone in its first 10 s, which are not to be counted below.
     std::thread::sleep(Duration::from_secs(11));
     let start = Instant::now();
     let agent = agent(&daemon, &[]);
