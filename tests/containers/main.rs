@@ -20,4 +20,5 @@ mod status;
 mod stock;
 mod streams;
 
+mod tree_files;
 mod trees;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::support::Agent;
 use crate::support::exposition::Exposition;
+use crate::tree_files::{V1, V2, V2_SERIES};
 
 pub(crate) const ID: &str = "10fa44541b0d1b167cdb6a2300c4536157403232852e2badc3c15c0c3a1c3386";
 
@@ -111,38 +112,6 @@ fn expect(found: &BTreeMap<String, f64>, singles: &[(&str, f64)], network: Vec<(
     similar_asserts::assert_eq!(found, &expected);
 }
 
-const V2: &[(&str, &str)] = &[
-    (
-        "cpu.stat",
-        "usage_usec 1500000\nuser_usec 1000000\nsystem_usec 500000\nnr_periods 10\nnr_throttled 4\nthrottled_usec 250000\nnr_bursts 3\nburst_usec 2000000\n",
-    ),
-    ("cpu.max", "50000 100000\n"),
-    ("cpu.weight", "39\n"),
-    ("memory.current", "5000\n"),
-    ("memory.peak", "9000\n"),
-    ("memory.max", "67108864\n"),
-    ("memory.swap.max", "max\n"),
-    ("memory.swap.current", "77\n"),
-    ("memory.low", "1024\n"),
-    ("memory.min", "0\n"),
-    ("memory.events", "low 0\nhigh 11\nmax 12\noom 1\noom_kill 2\noom_group_kill 0\n"),
-    (
-        "memory.stat",
-        "anon 101\nfile 102\nkernel 103\nfile_mapped 104\nfile_dirty 105\nfile_writeback 106\ninactive_file 107\nactive_file 108\n\
-         pgfault 109\npgmajfault 110\npgscan 111\npgsteal 112\nworkingset_refault_anon 113\nworkingset_refault_file 114\n",
-    ),
-    ("io.stat", "8:0 rbytes=4096 wbytes=8192 rios=1 wios=2 dbytes=0 dios=0\n7:1 rbytes=5 wbytes=0 rios=1 wios=0\n"),
-    ("pids.current", "3\n"),
-    ("pids.max", "max\n"),
-    (
-        "cpu.pressure",
-        "some avg10=0.00 avg60=0.00 avg300=0.00 total=1000000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=500000\n",
-    ),
-    ("memory.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=2000000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"),
-    ("io.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=3000000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"),
-    ("cgroup.procs", "42\n"),
-];
-
 fn below<'a>(path: &str, files: &[(&str, &'a str)]) -> Vec<(String, &'a str)> {
     files.iter().map(|(file, text)| (format!("{path}/{file}"), *text)).collect()
 }
@@ -163,68 +132,6 @@ pub(crate) fn v2() -> Machine {
     machine.write("proc/42/net/dev", &net_dev("eth0", 100));
     machine
 }
-
-const V2_SERIES: &[(&str, f64)] = &[
-    ("blkio_device_usage_total device=/dev/block/7:1 major=7 minor=1 operation=Read", 5.0),
-    ("blkio_device_usage_total device=/dev/block/7:1 major=7 minor=1 operation=Write", 0.0),
-    ("blkio_device_usage_total device=/dev/sda major=8 minor=0 operation=Read", 4096.0),
-    ("blkio_device_usage_total device=/dev/sda major=8 minor=0 operation=Write", 8192.0),
-    ("cpu_cfs_burst_periods_total", 3.0),
-    ("cpu_cfs_burst_seconds_total", 2.0),
-    ("cpu_cfs_periods_total", 10.0),
-    ("cpu_cfs_throttled_periods_total", 4.0),
-    ("cpu_cfs_throttled_seconds_total", 0.25),
-    ("cpu_system_seconds_total", 0.5),
-    ("cpu_usage_seconds_total cpu=total", 1.5),
-    ("cpu_user_seconds_total", 1.0),
-    ("fs_reads_bytes_total device=/dev/block/7:1", 5.0),
-    ("fs_reads_bytes_total device=/dev/sda", 4096.0),
-    ("fs_reads_total device=/dev/block/7:1", 1.0),
-    ("fs_reads_total device=/dev/sda", 1.0),
-    ("fs_writes_bytes_total device=/dev/block/7:1", 0.0),
-    ("fs_writes_bytes_total device=/dev/sda", 8192.0),
-    ("fs_writes_total device=/dev/block/7:1", 0.0),
-    ("fs_writes_total device=/dev/sda", 2.0),
-    ("memory_cache", 102.0),
-    ("memory_events_high_total", 11.0),
-    ("memory_events_max_total", 12.0),
-    ("memory_failcnt", 12.0),
-    ("memory_failures_total failure_type=pgfault scope=container", 109.0),
-    ("memory_failures_total failure_type=pgfault scope=hierarchy", 109.0),
-    ("memory_failures_total failure_type=pgmajfault scope=container", 110.0),
-    ("memory_failures_total failure_type=pgmajfault scope=hierarchy", 110.0),
-    ("memory_file_dirty_bytes", 105.0),
-    ("memory_file_writeback_bytes", 106.0),
-    ("memory_kernel_usage", 103.0),
-    ("memory_mapped_file", 104.0),
-    ("memory_max_usage_bytes", 9000.0),
-    ("memory_pgscan_total", 111.0),
-    ("memory_pgsteal_total", 112.0),
-    ("memory_rss", 101.0),
-    ("memory_swap", 77.0),
-    ("memory_total_active_file_bytes", 108.0),
-    ("memory_total_inactive_file_bytes", 107.0),
-    ("memory_usage_bytes", 5000.0),
-    ("memory_working_set_bytes", 5000.0 - 107.0),
-    ("memory_workingset_refault_anon_total", 113.0),
-    ("memory_workingset_refault_file_total", 114.0),
-    ("oom_events_total", 2.0),
-    ("pids", 3.0),
-    ("pressure_cpu_stalled_seconds_total", 0.5),
-    ("pressure_cpu_waiting_seconds_total", 1.0),
-    ("pressure_io_stalled_seconds_total", 0.000_007),
-    ("pressure_io_waiting_seconds_total", 3.0),
-    ("pressure_memory_stalled_seconds_total", 0.0),
-    ("pressure_memory_waiting_seconds_total", 2.0),
-    ("spec_cpu_period", 100_000.0),
-    ("spec_cpu_quota", 50_000.0),
-    ("spec_cpu_shares", 998.0),
-    ("spec_memory_limit_bytes", 67_108_864.0),
-    ("spec_memory_reservation_limit_bytes", 1024.0),
-    ("spec_memory_swap_limit_bytes", 0.0),
-    ("threads", 3.0),
-    ("threads_max", 0.0),
-];
 
 #[test]
 fn v2_with_the_systemd_driver() {
@@ -304,46 +211,6 @@ pub(crate) fn v1() -> Machine {
     machine.write("proc/42/net/dev", &net_dev("eth0", 100));
     machine
 }
-
-const V1: &[(&str, f64)] = &[
-    ("blkio_device_usage_total device=/dev/sda major=8 minor=0 operation=Async", 0.0),
-    ("blkio_device_usage_total device=/dev/sda major=8 minor=0 operation=Discard", 0.0),
-    ("blkio_device_usage_total device=/dev/sda major=8 minor=0 operation=Read", 4096.0),
-    ("blkio_device_usage_total device=/dev/sda major=8 minor=0 operation=Sync", 4096.0),
-    ("blkio_device_usage_total device=/dev/sda major=8 minor=0 operation=Total", 4096.0),
-    ("blkio_device_usage_total device=/dev/sda major=8 minor=0 operation=Write", 0.0),
-    ("cpu_system_seconds_total", 0.8),
-    ("cpu_usage_seconds_total cpu=total", 2.5),
-    ("cpu_user_seconds_total", 1.7),
-    ("fs_reads_bytes_total device=/dev/sda", 4096.0),
-    ("fs_reads_total device=/dev/sda", 2.0),
-    ("fs_writes_bytes_total device=/dev/sda", 0.0),
-    ("fs_writes_total device=/dev/sda", 0.0),
-    ("memory_cache", 102.0),
-    ("memory_failcnt", 6.0),
-    ("memory_failures_total failure_type=pgfault scope=container", 109.0),
-    ("memory_failures_total failure_type=pgfault scope=hierarchy", 109.0),
-    ("memory_failures_total failure_type=pgmajfault scope=container", 110.0),
-    ("memory_failures_total failure_type=pgmajfault scope=hierarchy", 110.0),
-    ("memory_file_dirty_bytes", 105.0),
-    ("memory_file_writeback_bytes", 106.0),
-    ("memory_mapped_file", 104.0),
-    ("memory_max_usage_bytes", 9000.0),
-    ("memory_rss", 101.0),
-    ("memory_total_active_file_bytes", 108.0),
-    ("memory_total_inactive_file_bytes", 6000.0),
-    ("memory_usage_bytes", 5000.0),
-    ("memory_working_set_bytes", 0.0),
-    ("oom_events_total", 5.0),
-    ("pids", 3.0),
-    ("pids_limit", 100.0),
-    ("spec_cpu_period", 100_000.0),
-    ("spec_cpu_shares", 512.0),
-    ("spec_memory_limit_bytes", 0.0),
-    ("spec_memory_reservation_limit_bytes", 4096.0),
-    ("threads", 3.0),
-    ("threads_max", 100.0),
-];
 
 #[test]
 fn v1_with_a_tree_for_each_controller() {
