@@ -27,7 +27,7 @@ impl Contained {
         let (root, port) = (tempfile::tempdir().unwrap(), free_port());
         // What a dynamically linked binary needs, the host's trees, and a /proc and /sys of these namespaces.
         let script = r#"set -e
-            root=$1 binary=$2; shift 2
+            root=$1 binary=$2 name=$3; shift 3
             mount -t tmpfs none "$root"
             cd "$root"; mkdir -p usr etc tmp proc sys host agent
             for link in bin lib lib64; do cp -a /$link .; done
@@ -36,12 +36,14 @@ impl Contained {
             mount --rbind / host
             mount -t proc proc proc
             mount -t sysfs sysfs sys 2>/dev/null || mount --rbind /sys sys
-            if [ "$(readlink /proc/self/ns/uts)" != "$(readlink "/proc/$PPID/ns/uts")" ]; then hostname somewhere-else; fi
+            if [ "$name" ]; then hostname "$name"; fi
             ip link set lo up
             exec chroot . /agent/stack-exporter "$@""#;
         let mut command = Command::new("unshare");
         command.arg("--mount").args(namespaces).args(["sh", "-c", script, "sh"]);
         command.arg(root.path()).arg(env!("CARGO_BIN_EXE_stack-exporter"));
+        // Only a name that is the namespace's own may be set.
+        command.arg(if namespaces.contains(&"--uts") { "somewhere-else" } else { "" });
         command.args(["--no-containers", "--no-postgres", "--no-redis"]).arg(format!("--web.listen-address=127.0.0.1:{port}"));
         let mut child = command.args(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
