@@ -2,6 +2,8 @@
 
 measure.py scrapes COUNT INTERVAL NAME=PID=URL...   the first one against all others together
 measure.py host COUNT INTERVAL NAME=PID=URL...      the same with the limits of the host part
+measure.py part COUNT INTERVAL NAME=PID=URL NAME=PID=URL
+                                                    the container part alone against cAdvisor
 measure.py tree COUNT PID URL WHAT LIMIT            CPU time of a scrape alone, in milliseconds
 measure.py containers COUNT PID URL WHAT MS MIB     latency of a scrape, CPU time and memory
 measure.py web COUNT CA USER:PASSWORD NAME=PID=URL...
@@ -28,6 +30,8 @@ import urllib.request
 CPU_SHARE, RSS_MIB, START_MS = 1 / 5, 15, 150
 # The host part against node_exporter alone.
 HOST_CPU_SHARE, HOST_LATENCY_SHARE, HOST_RSS_SHARE = 1 / 10, 1 / 5, 1 / 3
+# The container part against cAdvisor alone.
+CONTAINERS_CPU_SHARE = 1 / 50
 # What TLS and a password add to a scrape, and gzip to each MB of page.
 TLS_MS, GZIP_MS_A_MB = 1, 1
 
@@ -96,7 +100,7 @@ def verdict(what, value, unit, limit):
     return value <= limit
 
 
-def scrapes(count, interval, targets, host=False):
+def side_by_side(count, interval, targets):
     for target in targets:
         target.begin()
     begin = time.monotonic()
@@ -107,13 +111,26 @@ def scrapes(count, interval, targets, host=False):
         time.sleep(max(0.0, begin + (number + 1) * interval - time.monotonic()))
     for target in targets:
         target.end()
+    print("| | series | page bytes | sent bytes | p50 ms | p99 ms | CPU ms a scrape | RSS MiB | peak MiB |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+
+
+def part(count, interval, targets):
+    side_by_side(count, interval, targets)
+    ours, theirs = targets
+    for target in (theirs, ours):
+        print(row_of(target))
+    print()
+    return verdict("CPU time of the container part, share of cAdvisor's", ours.cpu / theirs.cpu, "", CONTAINERS_CPU_SHARE)
+
+
+def scrapes(count, interval, targets, host=False):
+    side_by_side(count, interval, targets)
     ours, others = targets[0], targets[1:]
     total = {
         name: sum(getattr(target, name) for target in others) for name in ("series", "bytes", "sent", "cpu", "rss", "peak")
     }
     slowest = {name: max(getattr(target, name) for target in others) for name in ("p50", "p99")}
-    print("| | series | page bytes | sent bytes | p50 ms | p99 ms | CPU ms a scrape | RSS MiB | peak MiB |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for target in others:
         print(row_of(target))
     print(row("all of these (the slowest's latency)", total["series"], total["bytes"], total["sent"], slowest["p50"], slowest["p99"],
@@ -225,6 +242,8 @@ def main():
     mode, count, *rest = sys.argv[1:]
     if mode in ("scrapes", "host"):
         met = scrapes(int(count), float(rest[0]), [Target(text) for text in rest[1:]], mode == "host")
+    elif mode == "part":
+        met = part(int(count), float(rest[0]), [Target(text) for text in rest[1:]])
     elif mode == "web":
         met = web(int(count), rest[0], rest[1], rest[2:])
     elif mode == "containers":
