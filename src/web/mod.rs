@@ -12,6 +12,7 @@ mod crowd;
 #[cfg(fuzzing)]
 mod fuzzing;
 mod gate;
+mod gzip;
 mod health;
 mod listen;
 mod rate;
