@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use support::exposition::Exposition;
 use support::postgres::{Postgres, add_slots, furnish};
 use support::{Agent, wait_for};
 
@@ -136,6 +137,47 @@ fn cut_off_is_not_caught_up() {
 }
 
 #[test]
+fn a_standby_that_is_promoted_while_it_is_watched_becomes_a_primary() {
+    let server = Postgres::start(&["wal_level=replica"]);
+    server.sql("postgres", "CREATE TABLE orders AS SELECT generate_series(1, 1000) AS id");
+    let standby = server.standby("heir");
+    let on = ["--postgres.collector.stat_wal_receiver", "--postgres.settings-interval=0s"];
+    let agent = Agent::start(&[&ONLY[..], &on].concat(), &[("DATA_SOURCE_NAME", &standby.dsn("postgres"))]);
+    wait_for("the standby to stream", Duration::from_secs(60), || {
+        agent.scrape(PAGE).value("pg_replication_receiver_up", &[]) == Some(1.0)
+    });
+    let before = agent.scrape(PAGE);
+    assert_eq!(before.value("pg_replication_is_replica", &[]), Some(1.0));
+    assert_eq!(before.value("pg_settings_transaction_read_only", &[]), Some(1.0));
+    assert_eq!(before.all("pg_stat_wal_receiver_received_tli").count(), 1, "{}", agent.log());
+    let ours = "SELECT pid FROM pg_stat_activity WHERE application_name = 'stack-exporter'";
+    let session = standby.sql("postgres", ours);
+
+    assert_eq!(standby.sql("postgres", "SELECT pg_promote(true, 60)"), "t");
+    // The first page after it is a primary's, whole, through the session that was open.
+    let page = agent.scrape(PAGE);
+    assert_eq!(page.value("pg_up", &[]), Some(1.0));
+    assert_eq!(page.value("pg_replication_is_replica", &[]), Some(0.0));
+    assert_eq!(page.value("pg_replication_lag_seconds", &[]), Some(0.0));
+    let of_a_standby =
+        ["pg_replication_receiver_up", "pg_replication_receive_replay_gap_bytes", "pg_stat_wal_receiver_received_tli"];
+    for family in of_a_standby {
+        wait_for(family, Duration::from_secs(20), || agent.scrape(PAGE).all(family).next().is_none());
+    }
+    standby.sql("postgres", "INSERT INTO orders SELECT generate_series(1, 1000); CHECKPOINT");
+    let page = agent.scrape(PAGE);
+    assert_eq!(page.value("pg_settings_transaction_read_only", &[]), Some(0.0));
+    let failed: Vec<_> = page.all("pg_scrape_collector_success").filter(|series| series.value == 0.0).collect();
+    assert!(failed.is_empty() && page.all("pg_agent_query_refused").next().is_none(), "{failed:?} {}", agent.log());
+    // WAL goes on from where the primary's ended, and no counter of the server begins anew.
+    let position = |page: &Exposition| page.value("pg_wal_position_bytes", &[]).unwrap();
+    assert!(position(&page) > position(&before), "{} then {}", position(&before), position(&page));
+    let commits = |page: &Exposition| page.value("pg_stat_database_xact_commit", &[("datname", "postgres")]).unwrap();
+    assert!(commits(&page) >= commits(&before), "{} then {}", commits(&before), commits(&page));
+    assert_eq!(standby.sql("postgres", ours), session, "one session, the same as before");
+}
+
+#[test]
 fn a_long_command_tells_how_far_it_is() {
     let server = Postgres::start(&[]);
     server.sql(
@@ -168,7 +210,7 @@ fn sizes_are_asked_for_seldom_and_tell_their_age() {
     let server = Postgres::start(&["log_statement=all"]);
     let asked = || server.log().matches("pg_database_size(").count();
     let agent = agent(&server);
-    let size = |page: &support::exposition::Exposition| page.value("pg_database_size_bytes", &[("datname", "postgres")]);
+    let size = |page: &Exposition| page.value("pg_database_size_bytes", &[("datname", "postgres")]);
     let page = agent.scrape(PAGE);
     let (first, once) = (size(&page), asked());
     assert!(first.is_some() && once == 1, "the first page has them already");
