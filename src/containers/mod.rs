@@ -12,6 +12,8 @@ mod disk;
 mod emit;
 mod engines;
 mod families;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod identity;
 mod labels;
 mod machine;
@@ -22,6 +24,9 @@ mod sets;
 mod spec;
 mod streamed;
 mod topology;
+
+#[cfg(fuzzing)]
+pub use self::fuzzing::page_of_any_engine;
 
 use self::collector::{Containers, Show};
 use self::disk::{Disk, Task};

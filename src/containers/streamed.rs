@@ -74,7 +74,7 @@ fn io(figures: &Figures) -> Vec<Io> {
 
 /// A container's interfaces; none where it lives in another's network, which tells them already.
 pub(super) fn interfaces(figures: &Figures, container: &Container) -> Vec<Interface> {
-    let all = figures.networks.iter().flatten().filter(|_| !container.joins_network());
+    let all = figures.networks.iter().flatten().filter(|(name, _)| !(name.is_empty() || container.joins_network()));
     let counters =
         |counts: &std::collections::BTreeMap<String, u64>| COLUMNS.map(|column| counts.get(column).copied().unwrap_or(0));
     all.map(|(name, counts)| Interface { name: name.clone(), counters: counters(counts) }).collect()

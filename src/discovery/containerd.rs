@@ -89,20 +89,9 @@ impl Watched<'_> {
         Ok(())
     }
 
-    /// Reads the container again that an event is about: a namespace (2), a topic (3), and what happened (4), whose first field is the container's id.
+    /// Reads the container again that an event is about.
     async fn follow(&mut self, event: &[u8]) -> Result<(), Refusal> {
-        let text = |number| field(event, number).map(|value| value.map_or_else(String::new, Value::text));
-        let (namespace, topic) = (text(2)?, text(3)?);
-        let what = field(event, 4)?.map_or(Ok(None), |any| field(any.bytes(), 2))?;
-        let what = what.map_or(&[][..], Value::bytes);
-        let id = field(what, 1)?.map_or_else(String::new, Value::text);
-        if id.is_empty() || namespace == FOREIGN {
-            return Ok(());
-        }
-        // The end of one more process in a container, such as a health check's.
-        if topic == "/tasks/exit" && field(what, 2)?.is_some_and(|process| process.text() != id) {
-            return Ok(());
-        }
+        let Some(Event { namespace, id }) = Event::read(event)? else { return Ok(()) };
         let Some(container) = self.channel.find(Method::Container, &namespace, message(&[(1, &id)])).await? else {
             if let Some(gone) = self.known.remove(&(namespace, id)) {
                 self.shelf.retain(|known| known != gone);
@@ -118,27 +107,46 @@ impl Watched<'_> {
     }
 
     fn put(&mut self, namespace: &str, message: &[u8], tasks: &HashMap<String, Task>) -> Result<(), Refusal> {
-        let (id, mut container) = container(message, self.secrets)?;
-        if let Some(task) = tasks.get(&id) {
-            (container.pid, container.state) = (task.pid, task.state);
-        }
+        let (id, container) = container(message, tasks, self.secrets)?;
         self.known.insert((namespace.to_owned(), id), container.id.clone());
         self.shelf.put(container);
         Ok(())
     }
 }
 
+/// Whom an event is about that changes what we tell.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Event {
+    namespace: String,
+    /// The container's id there.
+    id: String,
+}
+
+impl Event {
+    /// A namespace (2), a topic (3), and what happened (4), whose first field is the container's id.
+    pub(super) fn read(message: &[u8]) -> Result<Option<Self>, Refusal> {
+        let text = |number| field(message, number).map(|value| value.map_or_else(String::new, Value::text));
+        let (namespace, topic) = (text(2)?, text(3)?);
+        let what = field(message, 4)?.map_or(Ok(None), |any| field(any.bytes(), 2))?;
+        let what = what.map_or(&[][..], Value::bytes);
+        let id = field(what, 1)?.map_or_else(String::new, Value::text);
+        // The end of one more process in a container, such as a health check's.
+        let of_another = topic == "/tasks/exit" && field(what, 2)?.is_some_and(|process| process.text() != id);
+        Ok((!id.is_empty() && namespace != FOREIGN && !of_another).then_some(Event { namespace, id }))
+    }
+}
+
 /// The first process of a container.
 #[derive(Debug)]
-struct Task {
-    container: String,
+pub(super) struct Task {
+    pub(super) container: String,
     pid: Option<u32>,
     state: Option<State>,
 }
 
 impl Task {
     /// The container (1) or, in lists, the process (2) by its container's name; its number (3) and state (4).
-    fn read(message: &[u8]) -> Result<Self, Refusal> {
+    pub(super) fn read(message: &[u8]) -> Result<Self, Refusal> {
         let mut task = Task { container: String::new(), pid: None, state: None };
         fields(message, |number, value| {
             match number {
@@ -184,7 +192,7 @@ struct Metadata {
 
 /// A container: its id (1), labels (2), image (3), specification (5), when it was made (8), what others keep with it (10). Its own id comes
 /// beside, since the directory may call it otherwise.
-fn container(message: &[u8], secrets: bool) -> Result<(String, Container), Refusal> {
+pub(super) fn container(message: &[u8], tasks: &HashMap<String, Task>, secrets: bool) -> Result<(String, Container), Refusal> {
     let mut container = Container::default();
     let (mut spec, mut pod, mut kept) = (&[][..], false, None);
     fields(message, |number, value| {
@@ -221,6 +229,9 @@ fn container(message: &[u8], secrets: bool) -> Result<(String, Container), Refus
     if let Some(sandbox) = kept.sandbox.filter(|sandbox| !sandbox.is_empty() && container.network == Network::Own) {
         container.network = Network::Of(sandbox);
     }
+    if let Some(task) = tasks.get(&id) {
+        (container.pid, container.state) = (task.pid, task.state);
+    }
     Ok((id, container))
 }
 
@@ -237,7 +248,7 @@ mod tests {
                 .unwrap();
         let label = String::from_utf8(message(&[(1, "io.kubernetes.pod.name"), (2, "shop")])).unwrap();
         let bytes = message(&[(1, "0af3"), (2, &label), (3, "docker.io/library/nginx:1"), (10, &kept)]);
-        let (id, container) = container(&bytes, false).unwrap();
+        let (id, container) = container(&bytes, &HashMap::new(), false).unwrap();
         assert_eq!(
             (id.as_str(), container.id.as_str(), container.name.as_str()),
             ("0af3", "0af3", "k8s_web_shop_default_6e1c_0")
@@ -256,8 +267,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_bytes_will_do(bytes: Vec<u8>) {
-            _ = container(&bytes, true);
-            _ = Task::read(&bytes);
+            _ = container(&bytes, &HashMap::new(), true);
+            _ = (Task::read(&bytes), Event::read(&bytes));
         }
     }
 }

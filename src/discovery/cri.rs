@@ -69,7 +69,7 @@ async fn look(channel: &Channel, shelf: &Shelf) -> Result<(), Refusal> {
 
 /// A pod: the id of its sandbox (1), its name (2), state (3), when it was made (4), labels (5). The sandbox holds its network, and is called
 /// as kubelet does; the pod's own name, as its containers have it in theirs, comes beside.
-fn pod(message: &[u8]) -> Result<(String, Container), Refusal> {
+pub(super) fn pod(message: &[u8]) -> Result<(String, Container), Refusal> {
     let mut pod = Container::default();
     let (mut parts, mut attempt) = ([const { String::new() }; 3], 0);
     fields(message, |number, value| {
@@ -101,7 +101,7 @@ fn pod(message: &[u8]) -> Result<(String, Container), Refusal> {
 }
 
 /// A container: its id (1), its pod's (2), its name (3), image (4), state (6), when it was made (7), labels (8).
-fn container(message: &[u8], pods: &HashMap<String, String>) -> Result<Container, Refusal> {
+pub(super) fn container(message: &[u8], pods: &HashMap<String, String>) -> Result<Container, Refusal> {
     let mut container = Container { state: Some(State::Created), ..Container::default() };
     let (mut name, mut attempt, mut sandbox) = (String::new(), 0, String::new());
     fields(message, |number, value| {
@@ -132,7 +132,7 @@ fn container(message: &[u8], pods: &HashMap<String, String>) -> Result<Container
 }
 
 /// How it did: when it was started (5) and ended (6), how (7), and its image as it was asked for (8).
-fn status(container: &mut Container, message: &[u8]) -> Result<(), Refusal> {
+pub(super) fn status(container: &mut Container, message: &[u8]) -> Result<(), Refusal> {
     let mut code = 0;
     fields(message, |number, value| {
         match number {

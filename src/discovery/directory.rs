@@ -70,7 +70,7 @@ pub struct Stock {
 
 impl Directory {
     /// An empty one, of whose containers these variables are kept.
-    pub(super) fn keeping(variables: Vec<String>) -> Self {
+    pub(crate) fn keeping(variables: Vec<String>) -> Self {
         Directory { shared: Arc::new(Shared { variables, ..Shared::default() }) }
     }
 

@@ -59,7 +59,7 @@ pub(super) async fn session(
     let version = ask::<Version>(address, "/version").await?.version.unwrap_or_default();
     // The events of the meantime are sent again from the engine's memory, so none is lost between list and stream.
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let mut engine = Watched { address, directory, secrets, failed: HashSet::new(), changed: HashSet::new() };
+    let mut engine = Watched::new(address, directory, secrets);
     engine.list(true).await?;
     directory.note(|engine| (engine.up, engine.version) = (true, Some(version.clone())));
     tracing::info!(%address, version, containers = directory.all().len(), "engine answers");
@@ -92,7 +92,7 @@ pub(super) async fn session(
 }
 
 /// An engine that answers.
-struct Watched<'a> {
+pub(super) struct Watched<'a> {
     address: &'a Address,
     directory: &'a Shelf,
     secrets: bool,
@@ -102,10 +102,20 @@ struct Watched<'a> {
     changed: HashSet<String>,
 }
 
-impl Watched<'_> {
+impl<'a> Watched<'a> {
+    pub(super) fn new(address: &'a Address, directory: &'a Shelf, secrets: bool) -> Self {
+        Watched { address, directory, secrets, failed: HashSet::new(), changed: HashSet::new() }
+    }
+
     /// Lists what there is, and inspects what is new, renamed or in another state, at the start all of it. Forgets the rest.
     async fn list(&mut self, all: bool) -> Result<(), Refusal> {
         let listed = ask::<Vec<Summary>>(self.address, "/containers/json?all=true").await?;
+        let wanted = self.choose(listed, all);
+        self.inspect(wanted).await
+    }
+
+    /// Whom of those listed to inspect.
+    pub(super) fn choose(&mut self, listed: Vec<Summary>, all: bool) -> Vec<String> {
         let mut found = Vec::with_capacity(listed.len());
         for summary in listed {
             let Some(id) = summary.id else { continue };
@@ -125,8 +135,7 @@ impl Watched<'_> {
         let ids: HashSet<&str> = found.iter().map(|(_, _, _, id, ..)| id.as_str()).collect();
         self.directory.retain(|id| ids.contains(id));
         self.failed.retain(|id| ids.contains(id.as_str()));
-        let wanted = found.into_iter().filter_map(|(_, _, _, id, wanted, _)| wanted.then_some(id)).collect();
-        self.inspect(wanted).await
+        found.into_iter().filter_map(|(_, _, _, id, wanted, _)| wanted.then_some(id)).collect()
     }
 
     /// Asks for sign of life, and again for what could not be told before.
@@ -141,7 +150,7 @@ impl Watched<'_> {
     }
 
     /// Notes what an event tells, and whom it befell.
-    fn follow(&mut self, event: Event, last_event: &mut i64) {
+    pub(super) fn follow(&mut self, event: Event, last_event: &mut i64) {
         let (Some(action), Some(actor)) = (event.action, event.actor) else { return };
         let mut attributes = actor.attributes.unwrap_or_default();
         // A network's event names its container beside.
@@ -188,13 +197,7 @@ impl Watched<'_> {
             match answer {
                 Ok(answer) => {
                     let image = answer.image.clone().unwrap_or_default();
-                    let variables = inspection::variables(&answer, self.directory.variables());
-                    let mut container = Container { variables, ..inspection::container(id, answer, self.secrets) };
-                    container.remote = !address.is_local();
-                    // What events alone tell.
-                    if let Some(known) = self.directory.get(&container.id) {
-                        (container.ooms, container.exit_code) = (known.ooms, container.exit_code.or(known.exit_code));
-                    }
+                    let mut container = self.describe(id, answer);
                     if let Err(error) = self.settle(&mut container, &image).await {
                         last_error = Some(error.to_string());
                         self.failed.insert(container.id.clone());
@@ -220,6 +223,18 @@ impl Watched<'_> {
 }
 
 impl Watched<'_> {
+    /// What an inspection tells of a container, and before it events.
+    pub(super) fn describe(&self, id: String, answer: Inspection) -> Container {
+        let variables = inspection::variables(&answer, self.directory.variables());
+        let mut container = Container { variables, ..inspection::container(id, answer, self.secrets) };
+        container.remote = !self.address.is_local();
+        // What events alone tell.
+        if let Some(known) = self.directory.get(&container.id) {
+            (container.ooms, container.exit_code) = (known.ooms, container.exit_code.or(known.exit_code));
+        }
+        container
+    }
+
     /// Takes from the settings of a container what stands in its image: whoever made the image is not the operator, and must not choose
     /// which secret is sent where. An engine that cannot tell now (an error) is to be asked again; not so one that has the image no more (404),
     /// nor a proxy that keeps images to itself (403).

@@ -125,43 +125,49 @@ fn told<T: DeserializeOwned + Default>(answer: Result<T, Refusal>) -> Option<T> 
 }
 
 /// `{"Name": "host", "Swarm": {"NodeID": "x1", "LocalNodeState": "active", "ControlAvailable": true}}`
-fn node(answer: Info) -> Option<Node> {
+pub(super) fn node(answer: Info) -> Option<Node> {
     let swarm = answer.swarm?;
-    let id = swarm.node_id.filter(|id| !id.is_empty())?;
-    Some(Node { id, name: answer.name.unwrap_or_default(), is_manager: swarm.control_available.unwrap_or_default() })
+    Some(Node { id: word(swarm.node_id)?, name: word(answer.name)?, is_manager: swarm.control_available.unwrap_or_default() })
 }
 
 /// `[{"Id": "sha256:0a", "RepoTags": ["nginx:1.27"], "Size": 1}]`; engines before Docker 25 call one without a name `<none>:<none>`.
-fn images(answer: Vec<ImageSummary>) -> Vec<Image> {
+pub(super) fn images(answer: Vec<ImageSummary>) -> Vec<Image> {
     let images = answer.into_iter().filter_map(|image| {
         let names = image.repo_tags.unwrap_or_default().into_iter().filter(|name| name != "<none>:<none>");
         let size = image.size.and_then(|size| u64::try_from(size).ok())?;
-        Some(Image { name: names.min().unwrap_or_default(), id: image.id?, size })
+        Some(Image { name: names.min().unwrap_or_default(), id: word(image.id)?, size })
     });
-    first(images.collect())
+    first(images.collect(), |one, other| (&one.name, &one.id) == (&other.name, &other.id))
 }
 
 /// `{"Volumes": [{"Name": "data", "Driver": "local", "Mountpoint": "/var/lib/docker/volumes/data/_data"}]}`
-fn volumes(answer: Listed, is_local: bool) -> Vec<Volume> {
+pub(super) fn volumes(answer: Listed, is_local: bool) -> Vec<Volume> {
     let volumes = answer.volumes.unwrap_or_default().into_iter().filter_map(|volume| {
         let path = volume.mountpoint.filter(|path| is_local && path.starts_with('/'));
-        Some(Volume { name: volume.name?, driver: volume.driver.unwrap_or_default(), path })
+        Some(Volume { name: word(volume.name)?, driver: word(volume.driver)?, path })
     });
-    first(volumes.collect())
+    first(volumes.collect(), |one, other| (&one.name, &one.driver) == (&other.name, &other.driver))
 }
 
 /// `[{"ID": "x", "Spec": {"Name": "web"}, "ServiceStatus": {"RunningTasks": 1, "DesiredTasks": 2}}]`; engines before Docker 20.10 have no status.
-fn services(answer: Vec<Told>) -> Vec<Service> {
+pub(super) fn services(answer: Vec<Told>) -> Vec<Service> {
     let services = answer.into_iter().filter_map(|service| {
         let status = service.service_status?;
-        let name = service.spec.and_then(|spec| spec.name).unwrap_or_default();
-        Some(Service { name, id: service.id?, desired: status.desired_tasks?, running: status.running_tasks? })
+        let (name, id) = (word(service.spec?.name)?, word(service.id)?);
+        Some(Service { name, id, desired: status.desired_tasks?, running: status.running_tasks? })
     });
-    first(services.collect())
+    first(services.collect(), |one, other| (&one.name, &one.id) == (&other.name, &other.id))
 }
 
-fn first<T: Ord>(mut all: Vec<T>) -> Vec<T> {
+/// What tells one thing from another; an empty text does not.
+fn word(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// Each thing once, by what tells it from others.
+fn first<T: Ord>(mut all: Vec<T>, same: impl Fn(&T, &T) -> bool) -> Vec<T> {
     all.sort_unstable();
+    all.dedup_by(|other, one| same(one, other));
     all.truncate(MOST);
     all
 }
@@ -175,6 +181,9 @@ mod tests {
         let info = r#"{"Name":"host","Swarm":{"NodeID":"x1","LocalNodeState":"active","ControlAvailable":true}}"#;
         let found = node(serde_json::from_str(info).unwrap());
         assert_eq!(found, Some(Node { id: "x1".into(), name: "host".into(), is_manager: true }));
+        let twice = r#"[{"Id":"a","RepoTags":["a:1"],"Size":1},{"Id":"a","RepoTags":["a:1"],"Size":2},{"Id":"","Size":3}]"#;
+        let image = |size| Image { name: "a:1".into(), id: "a".into(), size };
+        assert_eq!(images(serde_json::from_str(twice).unwrap()), [image(1)], "one thing has one size");
         let outside = r#"{"Name":"host","Swarm":{"NodeID":"","LocalNodeState":"inactive","ControlAvailable":false}}"#;
         assert_eq!([outside, "{}"].map(|text| node(serde_json::from_str(text).unwrap())), [None, None]);
 

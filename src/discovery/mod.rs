@@ -15,6 +15,8 @@ mod engine;
 mod engines;
 mod facts;
 mod follow;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod grpc;
 mod holdings;
 mod inspection;
@@ -36,6 +38,8 @@ pub use directory::{Counts, Directory, Engine, Stock};
 pub use engine::Product;
 pub use facts::{Health, Limits, Log, State, Storage};
 pub use follow::{Finder, Found};
+#[cfg(fuzzing)]
+pub(crate) use fuzzing::tell;
 pub use holdings::{Holdings, Image, Node, Service, Volume};
 pub use kind::{Kind, POSTGRES, REDIS};
 pub use nameless::Nameless;

@@ -126,6 +126,14 @@ impl Streams {
         });
     }
 
+    /// Puts in what an engine told of a container that was started: of one that has ended it tells zeros.
+    pub(super) fn put(&self, id: &str, figures: Figures) {
+        if figures.cpu_stats.cpu_usage.total_usage.is_some_and(|usage| usage != 0) {
+            let latest = (Instant::now(), Arc::new(figures));
+            self.latest.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), latest);
+        }
+    }
+
     /// The latest figures of a container, if they are fresh.
     pub fn get(&self, id: &str) -> Option<Arc<Figures>> {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,11 +177,7 @@ async fn stream(address: Address, id: String, streams: Streams) {
         let mut lines = transport::lines(&address, &format!("/containers/{id}/stats?stream=1")).await?;
         loop {
             let figures = timeout(OLDEST, lines.next::<Figures>()).await.unwrap_or(Err(Refusal::Late))?;
-            // Of one that has ended the engine tells zeros.
-            if figures.cpu_stats.cpu_usage.total_usage.is_some_and(|usage| usage != 0) {
-                let latest = (Instant::now(), Arc::new(figures));
-                streams.latest.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), latest);
-            }
+            streams.put(&id, figures);
         }
     };
     let ended: Result<std::convert::Infallible, Refusal> = read.await;

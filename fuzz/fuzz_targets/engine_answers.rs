@@ -1,0 +1,44 @@
+//! Whatever a container engine answers, by Docker's API, containerd's or Kubernetes', a page comes of it that can be read back: every
+//! series once, no label empty.
+//!
+//! An input begins with the engine's name on a line; each answer stands behind a line `>>> question`: the path that Docker is asked for,
+//! or which messages of the others they are.
+#![no_main]
+
+use libfuzzer_sys::{Corpus, fuzz_target};
+use stack_exporter::containers::page_of_any_engine;
+use stack_exporter::exposition::parse;
+
+fuzz_target!(|input: &[u8]| -> Corpus { run(input).map_or(Corpus::Reject, |()| Corpus::Keep) });
+
+fn run(input: &[u8]) -> Option<()> {
+    let mut parts = split(input);
+    let engine = std::str::from_utf8(parts.next()?).ok()?;
+    let answers: Vec<(&str, &[u8])> = parts.filter_map(answer).collect();
+    let page = page_of_any_engine(engine, &answers);
+    let text = page.to_vec();
+    let shown = String::from_utf8_lossy(&text);
+    assert_eq!(page.duplicates(), 0, "{shown}");
+    let families = parse(&text).unwrap_or_else(|error| panic!("{error}\n{shown}"));
+    for (family, sample) in families.iter().flat_map(|family| family.samples.iter().map(move |sample| (family.name, sample))) {
+        assert!(sample.labels.iter().all(|(_, value)| !value.is_empty()), "{family} {sample:?}");
+    }
+    Some(())
+}
+
+/// What stands between the lines that begin with `>>> `, those lines' rest included.
+fn split(input: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(input);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.windows(5).position(|window| window == b"\n>>> ");
+        rest = end.and_then(|end| text.get(end + 5..));
+        Some(end.map_or(text, |end| &text[..end]))
+    })
+}
+
+/// A question, and behind its line the answer.
+fn answer(part: &[u8]) -> Option<(&str, &[u8])> {
+    let end = part.iter().position(|&byte| byte == b'\n')?;
+    Some((std::str::from_utf8(&part[..end]).ok()?, &part[end + 1..]))
+}
