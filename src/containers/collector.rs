@@ -10,7 +10,7 @@ use super::disk::{self, Disk, Measured};
 use super::emit::Page;
 use super::engines;
 use super::families::{OOMS, SCRAPE_ERROR, UNNAMED};
-use super::identity::{container_id, machine};
+use super::identity::{container_id, holder, machine};
 use super::labels::Choice;
 use super::machine::{Machine, Meminfo};
 use super::network::{Interface, Network};
@@ -106,7 +106,7 @@ impl Containers {
     fn refresh(&mut self, system: &mut System) -> Result<(), Fault> {
         let cgroups = match &mut self.cgroups {
             Some(cgroups) => cgroups,
-            none => none.insert(Cgroups::find(system, self.show.sets)?),
+            none => none.insert(Cgroups::find(system, self.show.sets, holder)?),
         };
         let choice = &self.choice;
         let refreshed = cgroups.refresh(|id| {

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | Docker | `/docker/<id>`, `/system.slice/docker-<id>.scope`, or below any `--cgroup-parent` |
 //! | kubelet | `/kubepods/burstable/pod<uid>/<id>`, `.../cri-containerd-<id>.scope`, `.../crio-<id>.scope` |
-//! | Podman | `/machine.slice/libpod-<id>.scope`, `/libpod_parent/libpod-<id>` |
+//! | Podman | `/machine.slice/libpod-<id>.scope`, its processes in `.../container` below ([`holder`]); `/libpod_parent/libpod-<id>` |
 //! | nerdctl | `/default/<id>`, `/system.slice/nerdctl-<id>.scope` |
 //! | LXC | `/lxc.payload.<name>`, before LXC 4 `/lxc/<name>` and `/lxc.payload/<name>` |
 //! | systemd-nspawn, libvirt | `/machine.slice/machine-<name>.scope`, `/machine.slice/systemd-nspawn@<name>.service` |
@@ -30,6 +30,15 @@ pub(super) fn container_id(path: &str) -> Option<&str> {
         }
     }
     None
+}
+
+/// The container's cgroup that this one is but a part of: on v2 crun puts the processes of Podman's and CRI-O's containers into a cgroup
+/// `container` below their scope, so that systemd has the scope and the container what is below. The scope counts all of it.
+pub(super) fn holder(path: &str) -> Option<&str> {
+    let above = path.strip_suffix("/container")?;
+    let name = above.rsplit('/').next()?;
+    let is_crun = name.starts_with("libpod-") || name.starts_with("crio-");
+    container_id(above).filter(|_| is_crun).and(Some(above))
 }
 
 /// The name of a container or machine that no engine runs, by its cgroup's path.
@@ -97,6 +106,27 @@ mod tests {
     }
 
     #[test]
+    fn what_crun_puts_below_a_scope_is_part_of_it() {
+        let id = "10fa44541b0d1b167cdb6a2300c4536157403232852e2badc3c15c0c3a1c3386";
+        for scope in [
+            "/machine.slice/libpod-ID.scope",
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-ID.scope",
+            "/kubepods.slice/kubepods-pod6e1c.slice/crio-ID.scope",
+            "/libpod_parent/libpod-ID",
+        ] {
+            let scope = scope.replace("ID", id);
+            assert_eq!(holder(&format!("{scope}/container")), Some(&*scope));
+            assert_eq!([holder(&scope), holder(&format!("{scope}/container/init.scope"))], [None, None]);
+        }
+        // Whoever else calls a cgroup so has one of their own; a monitor has none.
+        for path in
+            ["/container", "/docker/ID/container", "/machine.slice/libpod-conmon-ID.scope/container", "/libpod-x/container"]
+        {
+            assert_eq!(holder(&path.replace("ID", id)), None, "{path}");
+        }
+    }
+
+    #[test]
     fn machines_are_called_by_their_paths() {
         for (path, name) in [
             ("/lxc.payload.web", Some("web")),
@@ -123,6 +153,7 @@ mod tests {
         fn any_text_will_do(path: String, name: String) {
             container_id(&path);
             machine(&path);
+            holder(&path);
             let escaped = format!("\\x2d{name}");
             proptest::prop_assert!(!unescape(&escaped).is_empty());
         }

@@ -164,6 +164,27 @@ fn v2_with_the_systemd_driver() {
     assert!(page.all("container_engine_up").next().is_none(), "an empty --docker asks no engine");
 }
 
+#[test]
+fn what_crun_puts_below_a_scope_is_part_of_it() {
+    for scope in [format!("/machine.slice/libpod-{ID}.scope"), format!("/kubepods.slice/kubepods-pod6e1c.slice/crio-{ID}.scope")]
+    {
+        let mut machine = Machine::new();
+        let is_processes = |file: &str| file == "cgroup.procs";
+        let own = V2.iter().copied().filter(|(file, _)| !is_processes(file)).chain([("cgroup.procs", "")]);
+        let part = [("cgroup.procs", "42\n"), ("cpu.stat", "usage_usec 1\n"), ("memory.current", "1\n")];
+        let files = [below(&scope, &own.collect::<Vec<_>>()), below(&format!("{scope}/container"), &part)].concat();
+        let files: Vec<_> = files.iter().map(|(file, text)| (file.as_str(), *text)).collect();
+        machine.mount("", "cgroup2", "nsdelegate", &files);
+        machine.write("proc/42/net/dev", &net_dev("eth0", 100));
+        let agent = machine.agent("");
+        for _ in 0..2 {
+            let page = agent.scrape("/metrics/containers");
+            expect(&of_cgroup(&page, &scope), V2_SERIES, network("eth0", 100));
+            assert!(page.all("container_last_seen").all(|series| !series.labels["id"].ends_with("/container")));
+        }
+    }
+}
+
 pub(crate) fn v1() -> Machine {
     let mut machine = Machine::new();
     let at = |file: &str| format!("/docker/{ID}/{file}");

@@ -78,6 +78,8 @@ struct Place {
     /// The tree's attributes, as far as they are kept open, and `cgroup.procs`.
     files: Box<[Option<File>]>,
     procs: Option<File>,
+    /// Where its processes are: in the cgroup itself, or in one below that is but a part of it.
+    processes: &'static str,
     /// Attributes that the cgroup has not, one bit each, so that they are not asked for again at each scrape.
     absent: u64,
 }
@@ -87,18 +89,23 @@ pub(crate) struct Cgroups<T> {
     /// The sizes of huge pages, as `2MB`; none where nobody asks for them.
     pub(crate) page_sizes: Vec<String>,
     lists_processes: bool,
+    holder: Holder,
     trees: Vec<Tree>,
     live: BTreeMap<Vec<u8>, Cgroup<T>>,
     reader: Reader,
     scrapes: u64,
 }
 
+/// The path of the cgroup that the one of this path is but a part of.
+type Holder = fn(&str) -> Option<&str>;
+
 /// Every so many scrapes the attributes that were absent are looked for again: a controller may have been enabled.
 const LOOK_AGAIN: u64 = 16;
 
 impl<T> Cgroups<T> {
-    /// Finds the trees that have something for `sets`. With none there is no cgroup, and that is a fault.
-    pub(crate) fn find(system: &mut System, sets: Sets) -> Result<Self, Fault> {
+    /// Finds the trees that have something for `sets`. With none there is no cgroup, and that is a fault. A cgroup that has a `holder` is
+    /// none of its own.
+    pub(crate) fn find(system: &mut System, sets: Sets, holder: Holder) -> Result<Self, Fault> {
         let path = system.roots.proc("self/mountinfo");
         let sys = system.roots.sys.clone();
         let mounts = mounts::choose(system.read(&path)?, &sys);
@@ -120,7 +127,7 @@ impl<T> Cgroups<T> {
             }
         }
         let (live, reader, lists_processes) = (BTreeMap::new(), Reader::new(), sets.list_processes());
-        Ok(Cgroups { page_sizes, lists_processes, trees, live, reader, scrapes: 0 })
+        Ok(Cgroups { page_sizes, lists_processes, holder, trees, live, reader, scrapes: 0 })
     }
 
     /// The cgroups that were alive in the last [`refresh`](Self::refresh), by path.
@@ -141,6 +148,13 @@ impl<T> Cgroups<T> {
         let mut fault = None;
         for (index, tree) in self.trees.iter().enumerate() {
             let walked = walk::walk(tree.root.as_fd(), |path, inode| {
+                if let Some(holder) = std::str::from_utf8(path).ok().and_then(self.holder) {
+                    // The walk has met it before.
+                    if let Some(cgroup) = self.live.get_mut(holder.as_bytes()) {
+                        cgroup.hold(index);
+                    }
+                    return;
+                }
                 let cgroup = match self.live.get_mut(path) {
                     Some(cgroup) => cgroup,
                     None => self.live.entry(path.to_vec()).or_insert_with(|| Cgroup::new(path, &mut entity)),
@@ -175,7 +189,7 @@ impl<T> Cgroups<T> {
             let mut processes = cgroup.processes.take().unwrap_or_default();
             for place in &mut cgroup.places {
                 let Some(tree) = self.trees.get(place.tree) else { continue };
-                if let Ok(text) = self.reader.read(tree.root.as_fd(), path, "cgroup.procs", &mut place.procs) {
+                if let Ok(text) = self.reader.read(tree.root.as_fd(), path, place.processes, &mut place.procs) {
                     cgroup.pid = known.and_then(|known| first_pid(text, known));
                     if self.lists_processes {
                         processes.clear();
@@ -223,9 +237,17 @@ impl<T> Cgroup<T> {
             *self = Cgroup::new(path, entity);
         }
         let files = std::iter::repeat_with(|| None).take(tree.attributes.len()).collect();
-        self.places.push(Place { tree: index, inode, seen: scrape, files, procs: None, absent: 0 });
+        self.places.push(Place { tree: index, inode, seen: scrape, files, procs: None, processes: "cgroup.procs", absent: 0 });
         self.order = self.order.min((index, inode));
         self.created = self.created.min(oldest_mark(tree, path));
+    }
+
+    /// Notes that its processes in that tree are in its part.
+    fn hold(&mut self, index: usize) {
+        let place = self.places.iter_mut().find(|place| place.tree == index && place.processes == "cgroup.procs");
+        if let Some(place) = place {
+            (place.processes, place.procs) = ("container/cgroup.procs", None);
+        }
     }
 
     /// Reads all files of all places. A cgroup that died meanwhile is marked as such.
@@ -331,7 +353,7 @@ mod tests {
         write(&proc.join("self"), &[("mountinfo", &format!("1 0 0:1 / {} rw - cgroup2 cgroup2 rw\n", tree.display()))]);
         write(&tree.join("docker/a"), &[("pids.current", "3\n"), ("cgroup.procs", "9\n7\n8\n")]);
         let roots = Roots { proc, sys: dir.path().join("sys"), ..Roots::default() };
-        let mut cgroups = Cgroups::find(&mut System::new(roots), Sets::default()).unwrap();
+        let mut cgroups = Cgroups::find(&mut System::new(roots), Sets::default(), |_| None).unwrap();
         let (mut made, mut seen) = (0, Vec::new());
         let mut scrape = |cgroups: &mut Cgroups<usize>| {
             cgroups
