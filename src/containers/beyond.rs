@@ -159,9 +159,12 @@ impl Beyond {
     }
 }
 
-/// Where the cgroup of a container would be that has none: where that of another one is.
+/// Where the cgroup of a container would be that has none: where its engine says, or where that of another one is.
 fn guess(id: &str, cgroups: &Cgroups<'_>) -> String {
-    let sample = cgroups.iter().min_by_key(|(id, _)| **id);
+    if id.starts_with('/') {
+        return id.to_owned();
+    }
+    let sample = cgroups.iter().filter(|(id, _)| !id.starts_with('/')).min_by_key(|(id, _)| **id);
     sample.map_or_else(|| format!("/docker/{id}"), |(other, (path, _))| path.replace(other, id))
 }
 

@@ -37,6 +37,11 @@ pub(super) struct Entity {
 }
 
 impl Entity {
+    /// The id by which an engine knows it: that in its path, or the path itself.
+    fn id(&self) -> Option<&str> {
+        self.container_id.as_deref().or_else(|| Some(self.container.as_ref()?.id.as_str()))
+    }
+
     fn is_container(&self) -> bool {
         self.container_id.is_some() || self.container.is_some()
     }
@@ -206,7 +211,7 @@ impl Containers {
     fn emit_ooms(&self, cgroups: &[&Cgroup<Entity>], out: &mut Samples) {
         let mut rows = out.family(&OOMS);
         for cgroup in cgroups {
-            let is_shown = cgroup.entity.container_id.as_ref().is_some_and(|id| self.beyond.shows(id));
+            let is_shown = cgroup.entity.id().is_some_and(|id| self.beyond.shows(id));
             if let Some(kills) = cgroup.stats.memory.oom_kills.filter(|_| !is_shown) {
                 rows.add_to(&cgroup.entity.labels, [], kills);
             }
@@ -245,7 +250,7 @@ impl Collector for Containers {
 /// What the kernel shows of a cgroup that is a container, by the container's id.
 fn live(cgroup: &Cgroup<Entity>) -> Option<(&str, (&str, Live))> {
     let live = Live { cgroup: cgroup.order, kills: cgroup.stats.memory.oom_kills };
-    Some((cgroup.entity.container_id.as_deref()?, (cgroup.id.as_str(), live)))
+    Some((cgroup.entity.id()?, (cgroup.id.as_str(), live)))
 }
 
 /// What the processes of a cgroup are to be asked. The host's network is that of the host's first process.

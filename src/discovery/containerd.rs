@@ -25,7 +25,7 @@ const FOREIGN: &str = "moby";
 const MOST: usize = 64;
 /// What changes a container's description, in all namespaces but Docker's.
 const EVENTS: &str =
-    r#"topic~="^/(containers/(create|update|delete)|tasks/(start|exit|delete|paused|resumed))$",namespace!=moby"#;
+    r#"topic~="^/(containers/(create|update|delete)|tasks/(start|exit|oom|delete|paused|resumed))$",namespace!=moby"#;
 
 /// One connection's life: ends with the reason why it cannot go on.
 pub(super) async fn session(address: &Address, shelf: &Shelf, secrets: bool) -> Result<Infallible, Refusal> {
@@ -91,7 +91,13 @@ impl Watched<'_> {
 
     /// Reads the container again that an event is about.
     async fn follow(&mut self, event: &[u8]) -> Result<(), Refusal> {
-        let Some(Event { namespace, id }) = Event::read(event)? else { return Ok(()) };
+        let Some(Event { namespace, id, is_oom }) = Event::read(event)? else { return Ok(()) };
+        if is_oom {
+            if let Some(known) = self.known.get(&(namespace, id)) {
+                self.shelf.amend(known, |container| container.ooms += 1);
+            }
+            return Ok(());
+        }
         let Some(container) = self.channel.find(Method::Container, &namespace, message(&[(1, &id)])).await? else {
             if let Some(gone) = self.known.remove(&(namespace, id)) {
                 self.shelf.retain(|known| known != gone);
@@ -107,7 +113,13 @@ impl Watched<'_> {
     }
 
     fn put(&mut self, namespace: &str, message: &[u8], tasks: &HashMap<String, Task>) -> Result<(), Refusal> {
-        let (id, container) = container(message, tasks, self.secrets)?;
+        let (id, mut container) = container(message, tasks, self.secrets)?;
+        // What events alone tell, or tasks that are gone.
+        if let Some(known) = self.shelf.get(&container.id) {
+            container.ooms = known.ooms;
+            container.exit_code = container.exit_code.or(known.exit_code);
+            container.finished = container.finished.or(known.finished);
+        }
         self.known.insert((namespace.to_owned(), id), container.id.clone());
         self.shelf.put(container);
         Ok(())
@@ -120,6 +132,8 @@ pub(super) struct Event {
     namespace: String,
     /// The container's id there.
     id: String,
+    /// Whether a process of it was killed for want of memory.
+    is_oom: bool,
 }
 
 impl Event {
@@ -132,7 +146,11 @@ impl Event {
         let id = field(what, 1)?.map_or_else(String::new, Value::text);
         // The end of one more process in a container, such as a health check's.
         let of_another = topic == "/tasks/exit" && field(what, 2)?.is_some_and(|process| process.text() != id);
-        Ok((!id.is_empty() && namespace != FOREIGN && !of_another).then_some(Event { namespace, id }))
+        Ok((!id.is_empty() && namespace != FOREIGN && !of_another).then_some(Event {
+            namespace,
+            id,
+            is_oom: topic == "/tasks/oom",
+        }))
     }
 }
 
@@ -142,22 +160,30 @@ pub(super) struct Task {
     pub(super) container: String,
     pid: Option<u32>,
     state: Option<State>,
+    exit_code: Option<i64>,
+    finished: Option<i64>,
 }
 
 impl Task {
-    /// The container (1) or, in lists, the process (2) by its container's name; its number (3) and state (4).
+    /// The container (1) or, in lists, the process (2) by its container's name; its number (3) and state (4); how it ended (9) and when (10).
     pub(super) fn read(message: &[u8]) -> Result<Self, Refusal> {
-        let mut task = Task { container: String::new(), pid: None, state: None };
+        let mut task = Task { container: String::new(), pid: None, state: None, exit_code: None, finished: None };
         fields(message, |number, value| {
             match number {
                 1 if !value.bytes().is_empty() => task.container = value.text(),
                 2 if task.container.is_empty() => task.container = value.text(),
                 3 => task.pid = u32::try_from(value.number()).ok().filter(|pid| *pid != 0),
                 4 => task.state = state(value.number()),
+                9 => task.exit_code = i64::try_from(value.number()).ok(),
+                10 => task.finished = field(value.bytes(), 1)?.and_then(|time| i64::try_from(time.number()).ok()),
                 _ => {}
             }
             Ok(())
         })?;
+        // A code of 0 is not written, and of one that runs the time is that before all times.
+        let ended = task.state == Some(State::Exited);
+        task.exit_code = Some(task.exit_code.unwrap_or(0)).filter(|_| ended);
+        task.finished = task.finished.filter(|_| ended);
         // One that has ended keeps its number for a while.
         task.pid = task.pid.filter(|_| task.state.is_some_and(State::is_alive));
         Ok(task)
@@ -231,6 +257,7 @@ pub(super) fn container(message: &[u8], tasks: &HashMap<String, Task>, secrets: 
     }
     if let Some(task) = tasks.get(&id) {
         (container.pid, container.state) = (task.pid, task.state);
+        (container.exit_code, container.finished) = (task.exit_code, task.finished);
     }
     Ok((id, container))
 }
@@ -261,7 +288,24 @@ mod tests {
     fn a_task_that_has_ended_has_no_process() {
         let task = |state| Task::read(&[&message(&[(2, "web")])[..], &[0x18, 7, 0x20, state]].concat()).unwrap();
         assert_eq!((task(2).container.as_str(), task(2).pid, task(2).state), ("web", Some(7), Some(State::Running)));
-        assert_eq!((task(3).pid, task(3).state), (None, Some(State::Exited)));
+        assert_eq!((task(3).pid, task(3).state, task(3).exit_code), (None, Some(State::Exited), Some(0)));
+        assert_eq!((task(2).exit_code, task(2).finished), (None, None));
+        let killed = Task::read(b"\x12\x03web\x20\x03\x48\x89\x01\x52\x02\x08\x05").unwrap();
+        assert_eq!((killed.exit_code, killed.finished), (Some(137), Some(5)));
+    }
+
+    #[test]
+    fn events_tell_whom_they_are_about() {
+        let read = |namespace: &str, topic: &str, ids: &[(u8, &str)]| {
+            let what = String::from_utf8(message(ids)).unwrap();
+            let any = String::from_utf8(message(&[(1, "containerd.events.TaskOOM"), (2, &what)])).unwrap();
+            Event::read(&message(&[(2, namespace), (3, topic), (4, &any)])).unwrap()
+        };
+        let event = |is_oom| Some(Event { namespace: "default".into(), id: "web".into(), is_oom });
+        assert_eq!(read("default", "/tasks/oom", &[(1, "web")]), event(true));
+        assert_eq!(read("default", "/tasks/exit", &[(1, "web"), (2, "web")]), event(false));
+        assert_eq!(read("default", "/tasks/exit", &[(1, "web"), (2, "health-check")]), None);
+        assert_eq!([read("moby", "/tasks/oom", &[(1, "web")]), read("default", "/tasks/oom", &[])], [None, None]);
     }
 
     proptest::proptest! {

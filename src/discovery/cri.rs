@@ -57,6 +57,7 @@ async fn look(channel: &Channel, shelf: &Shelf) -> Result<(), Refusal> {
     for mut container in containers {
         if let Some(known) = shelf.get(&container.id).filter(|known| known.state == container.state) {
             (container.started, container.finished, container.exit_code) = (known.started, known.finished, known.exit_code);
+            container.oom_killed = known.oom_killed;
             container.image.clone_from(&known.image);
         } else if let Some(answer) = channel.find(Method::CriStatus, "", message(&[(1, &container.id)])).await? {
             status(&mut container, field(&answer, 1)?.map_or(&[][..], Value::bytes))?;
@@ -131,7 +132,7 @@ pub(super) fn container(message: &[u8], pods: &HashMap<String, String>) -> Resul
     Ok(container)
 }
 
-/// How it did: when it was started (5) and ended (6), how (7), and its image as it was asked for (8).
+/// How it did: when it was started (5) and ended (6), how (7), its image as it was asked for (8), and why it ended (10).
 pub(super) fn status(container: &mut Container, message: &[u8]) -> Result<(), Refusal> {
     let mut code = 0;
     fields(message, |number, value| {
@@ -139,6 +140,7 @@ pub(super) fn status(container: &mut Container, message: &[u8]) -> Result<(), Re
             5 => container.started = seconds(value),
             6 => container.finished = seconds(value),
             7 => code = value.number(),
+            10 => container.oom_killed = value.bytes() == b"OOMKilled",
             8 => {
                 let image = field(value.bytes(), 1)?.map_or_else(String::new, Value::text);
                 if !image.is_empty() {

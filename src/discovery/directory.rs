@@ -186,6 +186,15 @@ impl Shelf {
         });
     }
 
+    /// Changes what is known of a container, if it is known.
+    pub(super) fn amend(&self, id: &str, change: impl FnOnce(&mut Container)) {
+        if let Some(known) = self.get(id) {
+            let mut container = Container::clone(&known);
+            change(&mut container);
+            self.put(container);
+        }
+    }
+
     /// Forgets all containers but those whose id is to be kept.
     pub(super) fn retain(&self, mut keep: impl FnMut(&str) -> bool) {
         self.change(|told| {

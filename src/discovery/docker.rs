@@ -166,24 +166,15 @@ impl<'a> Watched<'a> {
                 self.directory.retain(|known| known != id);
                 return;
             }
-            "oom" if is_new => self.amend(&id, |container| container.ooms += 1),
+            "oom" if is_new => self.directory.amend(&id, |container| container.ooms += 1),
             // By the time of the inspection it may run again, and the engine has forgotten.
             "die" => {
                 let code = attributes.get("exitCode").and_then(|text| text.parse().ok());
-                self.amend(&id, |container| container.exit_code = code.or(container.exit_code));
+                self.directory.amend(&id, |container| container.exit_code = code.or(container.exit_code));
             }
             _ => {}
         }
         self.changed.insert(id);
-    }
-
-    /// Changes what is known of a container, if it is known.
-    fn amend(&self, id: &str, change: impl FnOnce(&mut Container)) {
-        if let Some(known) = self.directory.get(id) {
-            let mut container = Container::clone(&known);
-            change(&mut container);
-            self.directory.put(container);
-        }
     }
 
     /// Inspects containers. One that the engine cannot tell of is tried again later; silence ends the session.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::matrix::HOG;
 use crate::support::containerd::Containerd;
 use crate::support::exposition::Exposition;
 use crate::support::{Agent, wait_for};
@@ -71,4 +72,42 @@ fn containers_of_a_containerd_have_names_without_docker() {
         agent.scrape(PAGE).series.iter().all(|series| series.labels.get("id") != Some(&cgroup))
     });
     has_name("plain", &agent, "/default/plain");
+}
+
+#[test]
+fn kills_for_want_of_memory_are_counted_over_restarts_and_removal() {
+    let containerd = Containerd::start();
+    let address = containerd.address();
+    let agent = Agent::start(&["--docker=", &format!("--containers.engines=containerd={address}")], &[]);
+    engine_is(true, &agent, &[("engine", "containerd"), ("address", &address)]);
+    let mut last = 0.0;
+    let mut reaches = |expected: f64| {
+        wait_for(&format!("{expected} kills\n{}", agent.log()), SOON, || {
+            let page = agent.scrape(PAGE);
+            let found: Vec<_> = page.all("container_oom_events_total").filter(|series| series.has(&[("name", "hog")])).collect();
+            assert!(found.len() <= 1 && found.iter().all(|series| series.labels["id"] == "/default/hog"), "{found:?}");
+            // Not there yet, or not there again.
+            let Some(now) = found.first().map(|series| series.value) else { return false };
+            assert!(now >= last && now <= expected, "{last}, then {now}, at most {expected}");
+            last = now;
+            now == expected
+        });
+    };
+    let value = |family: &str| agent.scrape(PAGE).value(family, &[("name", "hog"), ("id", "/default/hog")]);
+    let limit = ["--memory-limit", "8388608"];
+    containerd.start_container("default", "hog", &limit, &["sh", "-c", HOG]);
+    // Its cgroup goes with its only process.
+    reaches(1.0);
+    wait_for("its end", SOON, || value("container_exit_code") == Some(137.0));
+    containerd.run("default", &["task", "rm", "hog"]);
+    containerd.run("default", &["task", "start", "-d", "hog"]);
+    reaches(2.0);
+    // Made anew under the same name; the first process lives on, and the kernel counts as well.
+    containerd.remove("default", "hog");
+    let survivor = format!("while :; do sh -c '{HOG}'; sleep 600; done");
+    containerd.start_container("default", "hog", &limit, &["sh", "-c", &survivor]);
+    reaches(3.0);
+    containerd.remove("default", "hog");
+    containerd.start_container("default", "hog", &limit, &["sh", "-c", &survivor]);
+    reaches(4.0);
 }

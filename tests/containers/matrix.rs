@@ -13,7 +13,7 @@ const PAGE: &str = "/metrics/containers";
 const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
 
 /// Takes memory until it is killed.
-const HOG: &str = "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done";
+pub(crate) const HOG: &str = "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done";
 
 fn inspect(docker: &Docker, container: &Container<'_>) -> Value {
     let all: Value = serde_json::from_str(&docker.run(&["inspect", &container.id])).unwrap();

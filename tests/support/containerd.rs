@@ -81,8 +81,13 @@ conf_dir = "{}"
 
     /// Starts a container of `busybox:test` that sleeps.
     pub fn sleep(&self, namespace: &str, id: &str, options: &[&str]) {
-        let image = ["docker.io/library/busybox:test", id, "sleep", "600"];
-        self.run(namespace, &[&["run", "-d", "--snapshotter=native"], options, &image].concat());
+        self.start_container(namespace, id, options, &["sleep", "600"]);
+    }
+
+    /// Starts a container of `busybox:test` that runs `command`.
+    pub fn start_container(&self, namespace: &str, id: &str, options: &[&str], command: &[&str]) {
+        let image = ["docker.io/library/busybox:test", id];
+        self.run(namespace, &[&["run", "-d", "--snapshotter=native"], options, &image, command].concat());
     }
 
     /// Kills a container and removes it.
