@@ -11,6 +11,7 @@ mod disk;
 mod engine;
 mod fake;
 mod faults;
+mod loads;
 mod matrix;
 mod parity;
 mod podman;

@@ -1,6 +1,5 @@
 //! Containers whose cgroups are out of sight: the page beside what the engine's stats API says.
 
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,16 +9,6 @@ use crate::support::exposition::Exposition;
 use crate::support::{Agent, wait_for};
 
 const PAGE: &str = "/metrics/containers";
-
-fn api(daemon: &Daemon, path: &str) -> String {
-    let socket = daemon.socket();
-    let args = ["-s", "--unix-socket", socket.to_str().unwrap(), &format!("http://docker{path}")];
-    String::from_utf8(Command::new("curl").args(args).output().unwrap().stdout).unwrap()
-}
-
-fn stats(daemon: &Daemon, container: &Container<'_>) -> Value {
-    serde_json::from_str(&api(daemon, &format!("/containers/{}/stats?stream=false&one-shot=true", container.id))).unwrap()
-}
 
 /// Containers whose figures are the engine's.
 fn streams(page: &Exposition) -> f64 {
@@ -46,7 +35,7 @@ fn machine_without_cgroups() -> tempfile::TempDir {
 
 /// The bytes that a container has written, in the API's words.
 fn written(daemon: &Daemon, container: &Container<'_>) -> f64 {
-    let blocks = &stats(daemon, container)["blkio_stats"]["io_service_bytes_recursive"];
+    let blocks = &daemon.stats(container)["blkio_stats"]["io_service_bytes_recursive"];
     let blocks = blocks.as_array().cloned().unwrap_or_default();
     let written = blocks.iter().filter(|block| block["op"] == "write" || block["op"] == "Write");
     written.filter_map(|block| block["value"].as_f64()).sum()
@@ -73,10 +62,10 @@ fn the_engine_tells_of_what_the_kernel_does_not_show() {
     });
 
     // A stream tells once a second: the page lies between what was true up to two seconds before, and now.
-    let before = stats(&daemon, &busy);
+    let before = daemon.stats(&busy);
     std::thread::sleep(Duration::from_secs(3));
     page = agent.scrape(PAGE);
-    let after = stats(&daemon, &busy);
+    let after = daemon.stats(&busy);
     let between = |family: &str, labels: &[(&str, &str)], at: &str, unit: f64| {
         let cgroup = busy.cgroup();
         let labels = [&[("name", "busy"), ("id", cgroup.as_str()), ("image", "busybox:test")], labels].concat();

@@ -105,6 +105,7 @@ pub struct Daemon {
     pub docker: Docker,
     child: Child,
     args: &'static [&'static str],
+    alone: bool,
     // Short, since a socket's path may have 107 bytes only.
     folder: tempfile::TempDir,
 }
@@ -118,9 +119,18 @@ impl Daemon {
 
     /// As [`start`](Self::start), with arguments of the test's own: `--storage-driver=overlay2` keeps what a container writes in a folder.
     pub fn start_with(args: &'static [&'static str]) -> Daemon {
+        Daemon::spawned(args, false)
+    }
+
+    /// As [`start`](Self::start), in a network namespace of its own, where its bridges are in nobody's way.
+    pub fn start_alone() -> Daemon {
+        Daemon::spawned(&["--storage-driver=vfs"], true)
+    }
+
+    fn spawned(args: &'static [&'static str], alone: bool) -> Daemon {
         let folder = tempfile::Builder::new().prefix("dockerd.").tempdir_in("/tmp").unwrap();
         let docker = Docker { host: format!("unix://{}", folder.path().join("docker.sock").display()) };
-        let daemon = Daemon { child: spawn(&folder, args), docker, args, folder };
+        let daemon = Daemon { child: spawn(&folder, args, alone), docker, args, alone, folder };
         daemon.wait();
         let root = daemon.folder.path().join("busybox");
         std::fs::create_dir_all(root.join("bin")).unwrap();
@@ -156,7 +166,7 @@ impl Daemon {
         for stale in ["dockerd.pid", "exec/containerd/containerd.pid"] {
             let _ = std::fs::remove_file(self.folder.path().join(stale));
         }
-        self.child = spawn(&self.folder, self.args);
+        self.child = spawn(&self.folder, self.args, self.alone);
         self.wait();
     }
 
@@ -197,6 +207,18 @@ impl Drop for Daemon {
 }
 
 impl Daemon {
+    /// What the engine answers to the path of a question.
+    pub fn ask(&self, path: &str) -> String {
+        let socket = self.socket();
+        let args = ["-s", "--unix-socket", socket.to_str().unwrap(), &format!("http://docker{path}")];
+        String::from_utf8(Command::new("curl").args(args).output().unwrap().stdout).unwrap()
+    }
+
+    /// The figures of a container that `docker stats` shows, as the engine tells them.
+    pub fn stats(&self, container: &Container<'_>) -> serde_json::Value {
+        serde_json::from_str(&self.ask(&format!("/containers/{}/stats?stream=false&one-shot=true", container.id))).unwrap()
+    }
+
     /// The processes that carry this daemon's folder in their command line: its own, and those that it started.
     fn processes(&self) -> Vec<u32> {
         let folder = self.folder.path().to_str().unwrap();
@@ -213,10 +235,14 @@ fn send(name: &str, pid: u32) {
     let _ = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
 }
 
-fn spawn(folder: &tempfile::TempDir, args: &[&str]) -> Child {
+fn spawn(folder: &tempfile::TempDir, args: &[&str], alone: bool) -> Child {
     let path = |name: &str| folder.path().join(name);
     let log = std::fs::File::options().create(true).append(true).open(path("log")).unwrap();
-    Command::new("dockerd")
+    let mut command = Command::new(if alone { "unshare" } else { "dockerd" });
+    if alone {
+        command.args(["--net", "dockerd"]);
+    }
+    command
         .arg("--host")
         .arg(format!("unix://{}", path("docker.sock").display()))
         .arg("--data-root")
