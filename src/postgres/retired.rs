@@ -25,7 +25,7 @@ static TIMEOUT: Flag =
         .hidden();
 
 /// postgres_exporter's flags of its collectors, which here stand behind `postgres.`.
-static COLLECTORS: [Flag; 26] = [
+static COLLECTORS: [Flag; 27] = [
     collector("collector.buffercache_summary", false),
     collector("collector.database", true),
     collector("collector.database_wraparound", false),
@@ -34,6 +34,7 @@ static COLLECTORS: [Flag; 26] = [
     collector("collector.postmaster", false),
     collector("collector.process_idle", false),
     collector("collector.replication", true),
+    collector("collector.replication_slot", true),
     collector("collector.replication_slots", true),
     collector("collector.roles", true),
     collector("collector.settings", true),
@@ -68,10 +69,19 @@ const fn collector(name: &'static str, on: bool) -> Flag {
     Flag::switch(name, on, ELSEWHERE).hidden()
 }
 
+/// What stands behind `postgres.` in our name of a collector's flag.
+fn own_name(old: &Flag) -> &'static str {
+    match old.name {
+        // Until 0.19.
+        "collector.replication_slot" => "collector.replication_slots",
+        name => name,
+    }
+}
+
 /// `flag`, or the same by postgres_exporter's name where only that is given.
 pub(super) fn either<'a>(settings: &Settings, flag: &'a Flag) -> &'a Flag {
-    let old = COLLECTORS.iter().chain(&STATEMENTS).find(|old| flag.name.strip_prefix("postgres.") == Some(old.name));
-    old.filter(|old| settings.is_given(old) && !settings.is_given(flag)).unwrap_or(flag)
+    let mut old = COLLECTORS.iter().chain(&STATEMENTS).filter(|old| flag.name.strip_prefix("postgres.") == Some(own_name(old)));
+    old.find(|old| settings.is_given(old) && !settings.is_given(flag)).unwrap_or(flag)
 }
 
 /// The flags, for the part's table.
@@ -154,8 +164,16 @@ mod tests {
         assert!(!settings.switch(either(&settings, &OURS)));
         settings.set(&OURS, Origin::File, Setting::Switch(true));
         assert!(settings.switch(either(&settings, &OURS)));
+        static SLOTS: Flag = Flag::switch("postgres.collector.replication_slots", true, "");
+        let old = COLLECTORS.iter().find(|old| old.name == "collector.replication_slot").unwrap();
+        settings.set(old, Origin::CommandLine, Setting::Switch(false));
+        assert!(!settings.switch(either(&settings, &SLOTS)), "the name until 0.19");
         for old in &COLLECTORS {
-            assert!(ENTRIES.iter().any(|entry| entry.enabled.name.strip_prefix("postgres.") == Some(old.name)), "{}", old.name);
+            assert!(
+                ENTRIES.iter().any(|entry| entry.enabled.name.strip_prefix("postgres.") == Some(own_name(old))),
+                "{}",
+                old.name
+            );
         }
     }
 
