@@ -60,6 +60,45 @@ fn statements_have_texts_and_limits_where_asked_for() {
 }
 
 #[test]
+fn statements_tell_what_they_cost_beside_time() {
+    let server = Postgres::start(&["shared_preload_libraries=pg_stat_statements", "pg_stat_statements.track_planning=on"]);
+    furnish(&server);
+    server.sql("shop", "SET work_mem = '64kB'; SELECT count(*) FROM (SELECT id, note FROM orders ORDER BY note, id) AS sorted");
+    server.sql("shop", "CREATE TABLE copies AS SELECT * FROM orders; UPDATE copies SET note = 'changed'");
+    let costs = "--postgres.collector.statement_costs";
+    // By itself, and beside the collector whose statement it shares.
+    for flags in [&[costs][..], &[costs, "--postgres.collector.stat_statements"]] {
+        let agent = agent(&server, "shop", flags, &[]);
+        let page = agent.scrape(PAGE);
+        let compare = |query: &str, family: &str, sql: &str| {
+            let of = format!("FROM pg_stat_statements WHERE query LIKE '{query}%'");
+            let id = server.sql("shop", &format!("SELECT queryid {of}"));
+            let labels = [("user", "postgres"), ("datname", "shop"), ("queryid", id.as_str())];
+            let (ours, theirs) = (page.value(family, &labels), server.number("shop", &format!("SELECT {sql} {of}")));
+            assert!(theirs > 0.0 && ours.is_some_and(|ours| (ours - theirs).abs() < 1e-9), "{family}: {ours:?}, not {theirs}");
+        };
+        let sorted = "SELECT count(*) FROM (SELECT id";
+        compare(sorted, "pg_stat_statements_temp_blks_written_bytes_total", "temp_blks_written * 8192");
+        compare(sorted, "pg_stat_statements_plan_seconds_total", "total_plan_time / 1000");
+        compare("UPDATE copies", "pg_stat_statements_wal_bytes_total", "wal_bytes");
+        assert!(page.value("pg_stat_statements_entries", &[]).is_some_and(|entries| entries > 10.0));
+        assert_eq!(page.value("pg_stat_statements_deallocated_total", &[]), Some(0.0));
+        assert_eq!(page.all("pg_stat_statements_calls_total").next().is_some(), flags.len() == 2);
+        assert!(page.all("pg_scrape_collector_success").all(|series| series.value == 1.0), "{}", agent.log());
+        let seen = "SELECT calls FROM pg_stat_statements WHERE query LIKE 'SELECT pg_get_userbyid(s.userid)%'";
+        assert_eq!(server.number("shop", seen), 1.0, "one statement for both collectors");
+        server.sql(
+            "shop",
+            "SELECT pg_stat_statements_reset(0, 0, queryid) FROM pg_stat_statements WHERE query LIKE 'SELECT pg_get_userbyid%'",
+        );
+    }
+    server.sql("shop", "SELECT pg_stat_statements_reset()");
+    let page = agent(&server, "shop", &[costs], &[]).scrape(PAGE);
+    let spilled = "pg_stat_statements_temp_blks_written_bytes_total";
+    assert!(page.all(spilled).all(|series| series.value == 0.0), "what was counted before the reset is gone");
+}
+
+#[test]
 fn flags_and_variables_of_postgres_exporter_are_understood() {
     let server = Postgres::start(&[]);
     let count = |flags: &[&str], env: &[(&str, &str)]| {

@@ -19,7 +19,7 @@ const ROLE: &str = "stack_exporter";
 const MONITOR: [&str; 3] = ["wal", "archive_status", "buffercache_summary"];
 
 /// Collectors that show the other sessions' activity, other users' statements, sizes or positions: NULL or refused without the right.
-const STATISTICS: [&str; 17] = [
+const STATISTICS: [&str; 18] = [
     "blocking",
     "database",
     "long_running_transactions",
@@ -35,12 +35,14 @@ const STATISTICS: [&str; 17] = [
     "stat_replication",
     "stat_statements",
     "stat_wal_receiver",
+    "statement_costs",
     "xmin_horizon",
     "progress",
 ];
 
 /// Collectors that read an extension.
-const EXTENSIONS: [(&str, &str); 2] = [("stat_statements", "pg_stat_statements"), ("buffercache_summary", "pg_buffercache")];
+const EXTENSIONS: [(&str, &[&str]); 2] =
+    [("pg_stat_statements", &["stat_statements", "statement_costs"]), ("pg_buffercache", &["buffercache_summary"])];
 
 fn text(settings: &Settings) -> Result<String, Error> {
     let on: Vec<&Entry> = entries().filter(|entry| options::is_on(entry, settings)).collect();
@@ -76,7 +78,8 @@ fn sql(on: &[&str], role: &str, database: &str) -> String {
     } else if wants(&STATISTICS) {
         sql += &format!("GRANT pg_read_all_stats TO {role};\n");
     }
-    for (collector, extension) in EXTENSIONS.into_iter().filter(|(collector, _)| on.contains(collector)) {
+    for (extension, readers) in EXTENSIONS {
+        let Some(collector) = readers.iter().find(|name| on.contains(name)) else { continue };
         sql += &format!(
             "-- The collector {collector} reads the extension {extension}, in the database that the agent connects to:\n"
         );
@@ -102,7 +105,7 @@ mod tests {
     #[test]
     fn every_name_is_a_collectors() {
         let all: Vec<_> = entries().map(|entry| entry.name).collect();
-        for name in MONITOR.iter().chain(&STATISTICS).chain(EXTENSIONS.iter().map(|(name, _)| name)) {
+        for name in MONITOR.iter().chain(&STATISTICS).chain(EXTENSIONS.iter().flat_map(|(_, readers)| *readers)) {
             assert!(all.contains(name), "{name}");
         }
     }

@@ -1,7 +1,7 @@
 //! The names of what is told of PostgreSQL beyond postgres_exporter.
 
 /// Families of `pg_*` that postgres_exporter has not.
-pub const BEYOND: [&str; 96] = [
+pub const BEYOND: [&str; 101] = [
     "pg_agent_cache_age_seconds",
     "pg_agent_database_age_seconds",
     "pg_agent_database_up",
@@ -87,6 +87,11 @@ pub const BEYOND: [&str; 96] = [
     "pg_stat_slru_read_total",
     "pg_stat_slru_truncate_total",
     "pg_stat_slru_written_total",
+    "pg_stat_statements_deallocated_total",
+    "pg_stat_statements_entries",
+    "pg_stat_statements_plan_seconds_total",
+    "pg_stat_statements_temp_blks_written_bytes_total",
+    "pg_stat_statements_wal_bytes_total",
     "pg_stat_wal_buffers_full_total",
     "pg_stat_wal_bytes_total",
     "pg_stat_wal_fpi_total",

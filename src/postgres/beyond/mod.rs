@@ -21,6 +21,7 @@ mod sessions;
 mod slots;
 mod slru;
 mod standbys;
+mod statement_costs;
 mod vacuum_due;
 mod wal_activity;
 mod wraparound;
@@ -28,7 +29,7 @@ mod wraparound;
 use super::collector::Entry;
 
 /// All of them.
-pub(super) static ENTRIES: [&Entry; 20] = [
+pub(super) static ENTRIES: [&Entry; 21] = [
     &blocking::ENTRY,
     &sessions::ENTRY,
     &limits::ENTRY,
@@ -48,5 +49,6 @@ pub(super) static ENTRIES: [&Entry; 20] = [
     &vacuum_due::ENTRY,
     &archive_status::ENTRY,
     &slru::ENTRY,
+    &statement_costs::ENTRY,
     &bloat::ENTRY,
 ];

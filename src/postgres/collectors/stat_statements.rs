@@ -39,6 +39,30 @@ static COLUMNS: [Column; 8] = [
     Column::counter(WRITE.0, "sum(shared_blk_write_time) / 1000", WRITE.1).since(17),
 ];
 
+/// Behind [`COLUMNS`], for the collector `statement_costs`: what a statement costs beside time.
+pub(in crate::postgres) static COSTS: [Column; 3] = [
+    Column::counter(
+        "pg_stat_statements_temp_blks_written_bytes_total",
+        "sum(temp_blks_written) * current_setting('block_size')::int8",
+        "pg_stat_statements.temp_blks_written, in bytes.",
+    ),
+    Column::counter("pg_stat_statements_wal_bytes_total", "sum(wal_bytes)", "pg_stat_statements.wal_bytes.").since(13),
+    Column::counter(
+        "pg_stat_statements_plan_seconds_total",
+        "sum(total_plan_time) / 1000",
+        "pg_stat_statements.total_plan_time, in seconds; 0 unless pg_stat_statements.track_planning is on.",
+    )
+    .since(13),
+];
+
+/// The column of the answer at which [`COSTS`] begin.
+pub(in crate::postgres) fn costs_at(major: u32) -> usize {
+    FIRST + column::count(&COLUMNS, major)
+}
+
+/// The columns of numbers follow user, database, id and text.
+const FIRST: usize = 4;
+
 pub(super) static ENTRY: Entry = Entry {
     name: "stat_statements",
     enabled: Flag::switch(
@@ -53,12 +77,13 @@ pub(super) static ENTRY: Entry = Entry {
 const SECRET: &str = "(not shown: it speaks of a password)";
 
 /// A role that may not see others' statements sees them without an id: those are one group, "unknown".
-fn sql(server: &Server) -> Option<Cow<'static, str>> {
-    Some(select(server, &COLUMNS).into())
+pub(in crate::postgres) fn sql(server: &Server) -> Option<Cow<'static, str>> {
+    let [own, costs] = [&COLUMNS[..], &COSTS].map(|columns| column::list(columns, server.major));
+    Some(select(server, &format!("{own}, {costs}")).into())
 }
 
 /// User, database, id and text of each statement, and `columns` of it.
-pub(in crate::postgres) fn select(server: &Server, columns: &[Column]) -> String {
+pub(in crate::postgres) fn select(server: &Server, columns: &str) -> String {
     let time = if server.major >= 13 { "total_exec_time" } else { "total_time" };
     let text = match server.options.query_length {
         Some(length) => format!("min(CASE WHEN s.query ~* 'password' THEN '{SECRET}' ELSE left(s.query, {length}) END)"),
@@ -69,10 +94,9 @@ pub(in crate::postgres) fn select(server: &Server, columns: &[Column]) -> String
         format!("{databases} AND {}", options::not_in(users, &server.options.without_users))
     };
     format!(
-        "SELECT pg_get_userbyid(s.userid), d.datname, coalesce(s.queryid::text, 'unknown'), {text}, {} FROM pg_stat_statements s \
+        "SELECT pg_get_userbyid(s.userid), d.datname, coalesce(s.queryid::text, 'unknown'), {text}, {columns} FROM pg_stat_statements s \
              JOIN pg_database d ON d.oid = s.dbid WHERE s.{time} > (SELECT percentile_cont(0.1) WITHIN GROUP (ORDER BY {time}) \
              FROM pg_stat_statements) AND {} GROUP BY 1, 2, 3 ORDER BY sum(s.{time}) DESC LIMIT {}",
-        column::list(columns, server.major),
         wanted("d.datname", "pg_get_userbyid(s.userid)"),
         server.options.limit,
     )
@@ -86,7 +110,7 @@ fn emit(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> 
         }
     }
     let labels = column::labels(table, ["user", "datname", "queryid"]);
-    column::emit(&COLUMNS, server.major, table, 4, &labels, Null::Zero, out)
+    column::emit(&COLUMNS, server.major, table, FIRST, &labels, Null::Zero, out)
 }
 
 #[cfg(test)]

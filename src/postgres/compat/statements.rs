@@ -8,7 +8,7 @@ use crate::postgres::table::Table;
 use crate::system::Fault;
 
 pub(super) static STATEMENTS: [Statement; 1] =
-    [Statement::new(|server| Some(stat_statements::select(server, &COLUMNS).into()), emit)];
+    [Statement::new(|server| Some(stat_statements::select(server, &column::list(&COLUMNS, server.major)).into()), emit)];
 
 const TOTAL: (&str, &str) = (
     "pg_stat_statements_total_time_seconds",
