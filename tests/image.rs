@@ -21,8 +21,8 @@ use support::{Agent, free_port, http, wait_for};
 
 const IMAGE: &str = "stack-exporter:0.1.0";
 const STATIC: &str = "-C target-feature=+crt-static";
-/// Wanted are 8 MB. Redis over TLS, its keys and its additions brought the image to 8.4; until that is won back it grows no further.
-const LIMIT: u64 = 8_600_000;
+/// 8 MB as memory is counted. In millions of bytes, as Docker prints it, it is 8.34.
+const LIMIT: u64 = 8 << 20;
 
 fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
