@@ -1,5 +1,7 @@
 //! What labels may and may not do.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::support::wait_for;
 use crate::{Network, SECRET, SOON, agent, docker, is_told, is_up, keeps_secrets, told, up};
 
@@ -20,6 +22,10 @@ fn servers_are_called_as_swarm_and_the_operator_call_them() {
     let same = ["--label", "stack-exporter.redis.name=twin"];
     let _one = network.start("label-one", &same, "redis:6", &SERVER);
     is_up(&agent, "redis_up", "twin");
+    // Of two with one name the older keeps it, and the engine's list tells their age in seconds.
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let made = now();
+    wait_for("the next second", SOON, || now() > made);
     let _two = network.start("label-two", &same, "redis:6", &SERVER);
     is_up(&agent, "redis_up", "twin@label-two");
     is_up(&agent, "redis_up", "twin");
