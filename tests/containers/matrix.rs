@@ -12,8 +12,8 @@ use crate::support::{Agent, wait_for};
 const PAGE: &str = "/metrics/containers";
 const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
 
-/// Takes memory until it is killed.
-pub(crate) const HOG: &str = "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done";
+/// Takes memory until it is killed; not at once, as an engine begins to listen for kills only when the container runs.
+pub(crate) const HOG: &str = "sleep 1; x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done";
 
 fn inspect(docker: &Docker, container: &Container<'_>) -> Value {
     let all: Value = serde_json::from_str(&docker.run(&["inspect", &container.id])).unwrap();
