@@ -85,6 +85,7 @@ def answers():
 
 def proved(checks, *options):
     """Runs the checks beside the agent with these options, says what came of them and ends the program."""
+    # The emulated host brings this one along, as it reaches no registry.
     run('docker', 'import', '/root/busybox.tar', 'busybox')
     with open('agent.log', 'w') as log:
         agent = subprocess.Popen(['./stack-exporter', '--no-host', f'--web.listen-address=127.0.0.1:{PORT}', *options], stderr=log)

@@ -4,6 +4,9 @@
 //! bytes, or each folder as `>>> path/`. The seeds are such trees; so is whatever this target finds.
 #![no_main]
 
+#[path = "../parts.rs"]
+mod parts;
+
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -30,7 +33,7 @@ thread_local! {
 fuzz_target!(|input: &[u8]| -> Corpus { run(input).map_or(Corpus::Reject, |()| Corpus::Keep) });
 
 fn run(input: &[u8]) -> Option<()> {
-    let mut parts = split(input);
+    let mut parts = parts::split(input);
     let first = std::str::from_utf8(parts.next()?).ok()?;
     let mut words = first.split_whitespace();
     let entry = entry(words.next()?)?;
@@ -63,17 +66,6 @@ fn run(input: &[u8]) -> Option<()> {
 fn entry(name: &str) -> Option<&'static Entry> {
     // Those that ask other programs read no tree.
     host::KERNEL.iter().chain(host::MOUNTS).find(|entry| entry.name == name).copied()
-}
-
-/// What stands between the lines that begin with `>>> `, those lines' rest included.
-fn split(input: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(input);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let end = text.windows(5).position(|window| window == b"\n>>> ");
-        rest = end.and_then(|end| text.get(end + 5..));
-        Some(end.map_or(text, |end| &text[..end]))
-    })
 }
 
 /// Writes one file or folder, unless its path leads out of `folder`.

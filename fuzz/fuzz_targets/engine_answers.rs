@@ -5,6 +5,9 @@
 //! or which messages of the others they are.
 #![no_main]
 
+#[path = "../parts.rs"]
+mod parts;
+
 use libfuzzer_sys::{Corpus, fuzz_target};
 use stack_exporter::containers::page_of_any_engine;
 use stack_exporter::exposition::parse;
@@ -12,7 +15,7 @@ use stack_exporter::exposition::parse;
 fuzz_target!(|input: &[u8]| -> Corpus { run(input).map_or(Corpus::Reject, |()| Corpus::Keep) });
 
 fn run(input: &[u8]) -> Option<()> {
-    let mut parts = split(input);
+    let mut parts = parts::split(input);
     let engine = std::str::from_utf8(parts.next()?).ok()?;
     let answers: Vec<(&str, &[u8])> = parts.filter_map(answer).collect();
     let page = page_of_any_engine(engine, &answers);
@@ -24,17 +27,6 @@ fn run(input: &[u8]) -> Option<()> {
         assert!(sample.labels.iter().all(|(_, value)| !value.is_empty()), "{family} {sample:?}");
     }
     Some(())
-}
-
-/// What stands between the lines that begin with `>>> `, those lines' rest included.
-fn split(input: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(input);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let end = text.windows(5).position(|window| window == b"\n>>> ");
-        rest = end.and_then(|end| text.get(end + 5..));
-        Some(end.map_or(text, |end| &text[..end]))
-    })
 }
 
 /// A question, and behind its line the answer.
