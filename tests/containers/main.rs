@@ -7,6 +7,7 @@ mod support;
 mod audit;
 mod containerd;
 mod contract;
+mod cri;
 mod disk;
 mod engine;
 mod fake;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use super::cri::Cri;
 use super::docker::Docker;
 use super::{signal, wait_for};
 
@@ -32,6 +33,8 @@ address = "{}"
 path = "{}"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "docker.io/library/pause:test"
+# A pod is made the last to be killed, but by a test only where it has the right to.
+restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".containerd]
 snapshotter = "native"
 [plugins."io.containerd.grpc.v1.cri".cni]
@@ -51,7 +54,7 @@ conf_dir = "{}"
         let docker = Docker::shared();
         // What a pod's first container runs: nothing, for ever.
         let pause = docker.container(&["--network", "none"], &["true"]);
-        docker.run(&["commit", "-c", r#"CMD ["sleep", "100000"]"#, &pause.id, "pause:test"]);
+        docker.run(&["commit", "-c", r#"CMD ["/bin/sleep", "100000"]"#, &pause.id, "pause:test"]);
         docker.run(&["save", "-o", &image, "busybox:test", "pause:test"]);
         for namespace in ["default", "k8s.io"] {
             containerd.run(namespace, &["images", "import", "--snapshotter=native", &image]);
@@ -70,6 +73,11 @@ conf_dir = "{}"
     /// `unix:///...`
     pub fn address(&self) -> String {
         format!("unix://{}", self.socket().display())
+    }
+
+    /// Kubernetes' interface.
+    pub fn cri(&self) -> Cri {
+        Cri { socket: self.socket() }
     }
 
     /// Runs `ctr <args>`; it must succeed.

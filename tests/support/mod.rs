@@ -12,6 +12,7 @@
 pub mod bus;
 pub mod containerd;
 pub mod containers;
+pub mod cri;
 pub mod docker;
 pub mod engine;
 pub mod exposition;
