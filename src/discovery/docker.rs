@@ -4,8 +4,9 @@
 //! [`Directory`](super::Directory); no scrape ever waits for it. It only asks (GET), and every question has a time limit. Podman's socket answers the
 //! same questions.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
@@ -47,19 +48,35 @@ const EVENTS: [&str; 13] = [
     "disconnect",
 ];
 
+/// What events told, for longer than a session lasts.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// When the last event befell, in nanoseconds since 1970.
+    last: i64,
+    /// What they alone tell of containers that were not inspected yet: under load one is killed before we have an answer.
+    early: HashMap<String, Container>,
+}
+
+impl Heard {
+    /// From when on events are asked for, in seconds since 1970: of the time without a session as well, though no engine has any of times to come.
+    fn since(&self, now: i64) -> i64 {
+        let last = self.last / 1_000_000_000;
+        if last == 0 { now } else { last.min(now) }
+    }
+}
+
 /// One connection's life: ends with the reason why it cannot go on.
-///
-/// `last_event` is when the last event befell, in nanoseconds since 1970: what is sent again is not counted again.
 pub(super) async fn session(
     address: &Address,
     directory: &Shelf,
     secrets: bool,
-    last_event: &mut i64,
+    heard: &mut Heard,
 ) -> Result<Infallible, Refusal> {
     let version = ask::<Version>(address, "/version").await?.version.unwrap_or_default();
-    // The events of the meantime are sent again from the engine's memory, so none is lost between list and stream.
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let mut engine = Watched::new(address, directory, secrets);
+    // The events since then are sent again from the engine's memory, so none is lost between list and stream.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = heard.since(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    let mut engine = Watched::new(address, directory, secrets, heard);
     engine.list(true).await?;
     directory.note(|engine| (engine.up, engine.version) = (true, Some(version.clone())));
     tracing::info!(%address, version, containers = directory.all().len(), "engine answers");
@@ -74,10 +91,10 @@ pub(super) async fn session(
     loop {
         match timeout_at(next, events.next()).await {
             Ok(event) => {
-                engine.follow(event?, last_event);
+                engine.follow(event?);
                 let until = Instant::now() + GATHER;
                 while let Ok(event) = timeout_at(until, events.next()).await {
-                    engine.follow(event?, last_event);
+                    engine.follow(event?);
                 }
                 let changed = engine.changed.drain().collect();
                 engine.inspect(changed).await?;
@@ -96,6 +113,10 @@ pub(super) struct Watched<'a> {
     address: &'a Address,
     directory: &'a Shelf,
     secrets: bool,
+    heard: &'a mut Heard,
+    /// When the last event befell that an earlier session was told of: what is sent again is not counted again. Within a session events come
+    /// once, but not always in their order.
+    seen: i64,
     /// Containers that could not be inspected, to be tried again.
     failed: HashSet<String>,
     /// Containers of which events told.
@@ -103,8 +124,8 @@ pub(super) struct Watched<'a> {
 }
 
 impl<'a> Watched<'a> {
-    pub(super) fn new(address: &'a Address, directory: &'a Shelf, secrets: bool) -> Self {
-        Watched { address, directory, secrets, failed: HashSet::new(), changed: HashSet::new() }
+    pub(super) fn new(address: &'a Address, directory: &'a Shelf, secrets: bool, heard: &'a mut Heard) -> Self {
+        Watched { address, directory, secrets, seen: heard.last, heard, failed: HashSet::new(), changed: HashSet::new() }
     }
 
     /// Lists what there is, and inspects what is new, renamed or in another state, at the start all of it. Forgets the rest.
@@ -135,6 +156,7 @@ impl<'a> Watched<'a> {
         let ids: HashSet<&str> = found.iter().map(|(_, _, _, id, ..)| id.as_str()).collect();
         self.directory.retain(|id| ids.contains(id));
         self.failed.retain(|id| ids.contains(id.as_str()));
+        self.heard.early.retain(|id, _| ids.contains(id.as_str()));
         found.into_iter().filter_map(|(_, _, _, id, wanted, _)| wanted.then_some(id)).collect()
     }
 
@@ -150,31 +172,40 @@ impl<'a> Watched<'a> {
     }
 
     /// Notes what an event tells, and whom it befell.
-    pub(super) fn follow(&mut self, event: Event, last_event: &mut i64) {
+    pub(super) fn follow(&mut self, event: Event) {
         let (Some(action), Some(actor)) = (event.action, event.actor) else { return };
         let mut attributes = actor.attributes.unwrap_or_default();
         // A network's event names its container beside.
         let joined = matches!(action.as_str(), "connect" | "disconnect");
         let Some(id) = (if joined { attributes.remove("container") } else { actor.id }) else { return };
         let time = event.time.unwrap_or_default();
-        let is_new = time > *last_event;
-        *last_event = time.max(*last_event);
+        self.heard.last = time.max(self.heard.last);
         match action.as_str() {
             "destroy" | "remove" => {
                 self.failed.remove(&id);
                 self.changed.remove(&id);
+                self.heard.early.remove(&id);
                 self.directory.retain(|known| known != id);
                 return;
             }
-            "oom" if is_new => self.directory.amend(&id, |container| container.ooms += 1),
+            "oom" if time > self.seen => self.amend(&id, |container| container.ooms += 1),
             // By the time of the inspection it may run again, and the engine has forgotten.
             "die" => {
                 let code = attributes.get("exitCode").and_then(|text| text.parse().ok());
-                self.directory.amend(&id, |container| container.exit_code = code.or(container.exit_code));
+                self.amend(&id, |container| container.exit_code = code.or(container.exit_code));
             }
             _ => {}
         }
         self.changed.insert(id);
+    }
+
+    /// Notes what an event told of a container, whether or not it was inspected.
+    fn amend(&mut self, id: &str, change: impl FnOnce(&mut Container)) {
+        if self.directory.get(id).is_some() {
+            self.directory.amend(id, change);
+        } else {
+            change(self.heard.early.entry(id.to_owned()).or_default());
+        }
     }
 
     /// Inspects containers. One that the engine cannot tell of is tried again later; silence ends the session.
@@ -195,7 +226,10 @@ impl<'a> Watched<'a> {
                     }
                     self.directory.put(container);
                 }
-                Err(Refusal::Status(404)) => self.directory.retain(|known| known != id),
+                Err(Refusal::Status(404)) => {
+                    self.heard.early.remove(&id);
+                    self.directory.retain(|known| known != id);
+                }
                 Err(Refusal::Late) => return Err(Refusal::Late),
                 Err(error) => {
                     last_error = Some(error.to_string());
@@ -215,12 +249,13 @@ impl<'a> Watched<'a> {
 
 impl Watched<'_> {
     /// What an inspection tells of a container, and before it events.
-    pub(super) fn describe(&self, id: String, answer: Inspection) -> Container {
+    pub(super) fn describe(&mut self, id: String, answer: Inspection) -> Container {
         let variables = inspection::variables(&answer, self.directory.variables());
         let mut container = Container { variables, ..inspection::container(id, answer, self.secrets) };
         container.remote = !self.address.is_local();
         // What events alone tell.
-        if let Some(known) = self.directory.get(&container.id) {
+        let early = self.heard.early.remove(&container.id).map(Arc::new);
+        if let Some(known) = self.directory.get(&container.id).or(early) {
             (container.ooms, container.exit_code) = (known.ooms, container.exit_code.or(known.exit_code));
         }
         container

@@ -205,11 +205,11 @@ async fn ask(product: Product, address: Address, shelf: Shelf, secrets: bool) {
 }
 
 async fn ask_containers(product: Product, address: &Address, shelf: &Shelf, secrets: bool) {
-    let (mut pause, mut told, mut last_event, word) = (PAUSES[0], None, 0, product.word());
+    let (mut pause, mut told, mut heard, word) = (PAUSES[0], None, docker::Heard::default(), product.word());
     loop {
         let start = Instant::now();
         let session: Result<Infallible, Refusal> = match product {
-            Product::Docker | Product::Podman => docker::session(address, shelf, secrets, &mut last_event).await,
+            Product::Docker | Product::Podman => docker::session(address, shelf, secrets, &mut heard).await,
             Product::Crio => cri::session(address, shelf).await,
             Product::Containerd => containerd::session(address, shelf, secrets).await,
         };

@@ -32,8 +32,8 @@ fn json<T: DeserializeOwned>(answer: &[u8], read: impl FnOnce(T)) {
 
 fn tell_docker(shelf: &Shelf, answers: &[(&str, &[u8])]) {
     let address = Address::Unix("/run/engine.sock".into());
-    let mut engine = docker::Watched::new(&address, shelf, true);
-    let (mut held, mut last_event) = (Holdings::default(), 0);
+    let (mut held, mut heard) = (Holdings::default(), docker::Heard::default());
+    let mut engine = docker::Watched::new(&address, shelf, true, &mut heard);
     for (question, answer) in answers {
         match question.split('/').collect::<Vec<_>>()[..] {
             ["", "version"] => {
@@ -46,7 +46,7 @@ fn tell_docker(shelf: &Shelf, answers: &[(&str, &[u8])]) {
             ["", "containers", id, "stats"] => json(answer, |figures| shelf.streams().put(id, figures)),
             ["", "events"] => {
                 for line in answer.split(|&byte| byte == b'\n') {
-                    json(line, |event: Event| engine.follow(event, &mut last_event));
+                    json(line, |event: Event| engine.follow(event));
                 }
             }
             ["", "images", _, "json"] => json(answer, drop::<Image>),

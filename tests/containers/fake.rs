@@ -6,6 +6,9 @@ use crate::support::engine::{Answer, Engine};
 use crate::support::wait_for;
 use crate::trees::{ID, v2};
 
+/// A container that has no cgroup.
+const OTHER: &str = "20fa44541b0d1b167cdb6a2300c4536157403232852e2badc3c15c0c3a1c3386";
+
 fn version() -> String {
     r#"{"Version":"9.9.9","ApiVersion":"1.44"}"#.to_owned()
 }
@@ -74,4 +77,30 @@ fn nonsense_and_silence_cost_the_names_only() {
         let id = format!("/system.slice/docker-{ID}.scope");
         assert_eq!(page.value("container_threads", &[("id", &id)]), Some(3.0));
     }
+}
+
+#[test]
+fn kills_are_counted_that_come_early_out_of_order_or_between_two_sessions() {
+    fn told(seconds: &[u64]) -> Option<(u16, String)> {
+        let event = |time| format!(r#"{{"Action":"oom","Actor":{{"ID":"{OTHER}"}},"timeNano":{time}000000000}}"#) + "\n";
+        Some((200, seconds.iter().map(event).collect()))
+    }
+    let engine = Engine::start(|question, before| match (question, before) {
+        ("GET /version", _) => Some((200, version())),
+        // It is made after the list, and not inspected before it was killed.
+        ("GET /containers/json", 0) => Some((200, "[]".to_owned())),
+        ("GET /containers/json", _) => Some((200, list().replace(ID, OTHER))),
+        ("GET /events", 0) => told(&[20, 10]),
+        // One that was counted is sent again, and two befell meanwhile.
+        ("GET /events", 1) => told(&[20, 22, 21]),
+        ("GET /events", _) => None,
+        _ => Some((200, inspect().replace(ID, OTHER))),
+    });
+    let machine = v2();
+    let agent = machine.agent(&engine.address());
+    let kills = || agent.scrape("/metrics/containers").value("container_oom_events_total", &[("name", "web")]);
+    wait_for("the third session", Duration::from_secs(30), || {
+        engine.asked().iter().filter(|question| *question == "GET /events").count() == 3 && kills().is_some()
+    });
+    assert_eq!(kills(), Some(4.0));
 }
