@@ -55,7 +55,9 @@ fn binary() -> PathBuf {
     let args = ["build", "--release", "--locked", "--target", &target()];
     let mut cargo = Command::new(env!("CARGO"));
     // What cargo sets for a test: ring's build script looks at it, and would have all that depends on it built anew.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+    let is_tests =
+        |name: &str| name == "OUT_DIR" || ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.starts_with(start));
+    for (name, _) in std::env::vars().filter(|(name, _)| is_tests(name)) {
         cargo.env_remove(name);
     }
     run(cargo.args(args).current_dir(project(".")).env("RUSTFLAGS", STATIC).env("CARGO_TARGET_DIR", folder));
