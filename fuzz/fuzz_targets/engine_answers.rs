@@ -2,7 +2,7 @@
 //! series once, no label empty.
 //!
 //! An input begins with the engine's name on a line; each answer stands behind a line `>>> question`: the path that Docker is asked for,
-//! or which messages of the others they are.
+//! or which messages of the others they are, after the word `sealed` in the envelopes of gRPC.
 #![no_main]
 
 #[path = "../parts.rs"]

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::answer::{Event, Image, Version};
 use super::directory::{Directory, Shelf};
 use super::engine::{Address, Product};
+use super::envelope::Envelopes;
 use super::holdings::{self, Holdings};
 use super::proto::{field, items};
 use super::{containerd, cri, docker};
@@ -18,9 +20,34 @@ pub(crate) fn tell(directory: &Directory, engine: &str, answers: &[(&str, &[u8])
     shelf.note(|engine| engine.up = true);
     match product {
         Product::Docker | Product::Podman => tell_docker(&shelf, answers),
-        Product::Containerd => tell_containerd(&shelf, answers),
-        Product::Crio => tell_cri(&shelf, answers),
+        Product::Containerd => tell_containerd(&shelf, &opened(answers)),
+        Product::Crio => tell_cri(&shelf, &opened(answers)),
     }
+}
+
+/// The answers; of one to a question that begins with `sealed` the messages in it, as they come through the socket.
+fn opened<'a>(answers: &[(&'a str, &[u8])]) -> Vec<(&'a str, Bytes)> {
+    let open = |(question, answer): &(&'a str, &[u8])| match question.strip_prefix("sealed ") {
+        None => vec![(*question, Bytes::copy_from_slice(answer))],
+        Some(question) => {
+            let messages = messages(answer, answer.len().max(1));
+            assert_eq!(messages, self::messages(answer, 3), "in pieces they are the same");
+            messages.into_iter().map(|message| (question, message)).collect()
+        }
+    };
+    answers.iter().flat_map(open).collect()
+}
+
+/// The messages that `bytes` bring in pieces of this size.
+fn messages(bytes: &[u8], piece: usize) -> Vec<Bytes> {
+    let (mut envelopes, mut messages) = (Envelopes::default(), Vec::new());
+    for bytes in bytes.chunks(piece) {
+        envelopes.push(bytes);
+        while let Ok(Some(message)) = envelopes.take() {
+            messages.push(message);
+        }
+    }
+    messages
 }
 
 /// Reads what can be read.
@@ -60,7 +87,7 @@ fn tell_docker(shelf: &Shelf, answers: &[(&str, &[u8])]) {
     shelf.hold(held);
 }
 
-fn tell_containerd(shelf: &Shelf, answers: &[(&str, &[u8])]) {
+fn tell_containerd(shelf: &Shelf, answers: &[(&str, Bytes)]) {
     let mut tasks = HashMap::new();
     for (question, answer) in answers {
         let _ = match *question {
@@ -79,7 +106,7 @@ fn tell_containerd(shelf: &Shelf, answers: &[(&str, &[u8])]) {
     }
 }
 
-fn tell_cri(shelf: &Shelf, answers: &[(&str, &[u8])]) {
+fn tell_cri(shelf: &Shelf, answers: &[(&str, Bytes)]) {
     let (mut pods, mut containers) = (HashMap::new(), Vec::new());
     for (question, answer) in answers {
         let _ = match *question {

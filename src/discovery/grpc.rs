@@ -8,7 +8,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http2;
@@ -17,7 +17,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::UnixStream;
 
 use super::engine::Address;
-use super::transport::{LONGEST, Refusal, frame, in_time};
+use super::envelope::{Envelopes, seal};
+use super::transport::{Refusal, frame, in_time};
 
 /// All that is ever asked.
 #[derive(Clone, Copy, Debug)]
@@ -100,16 +101,10 @@ impl Channel {
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .header("containerd-namespace", namespace)
-            .body(Question(Some(envelope(question)?)));
+            .body(Question(Some(seal(question)?)));
         let head = self.sender.clone().send_request(request.map_err(|_| Refusal::Nonsense)?);
-        Ok(Answers { head: Some(Box::pin(head)), body: None, buffer: BytesMut::new() })
+        Ok(Answers { head: Some(Box::pin(head)), body: None, envelopes: Envelopes::default() })
     }
-}
-
-/// One message: not compressed, and how long it is.
-fn envelope(message: &[u8]) -> Result<Bytes, Refusal> {
-    let length = u32::try_from(message.len()).map_err(|_| Refusal::Nonsense)?;
-    Ok([&[0][..], &length.to_be_bytes(), message].concat().into())
 }
 
 /// What the head or the end of an answer says of how it went.
@@ -125,8 +120,7 @@ fn failure(headers: &HeaderMap) -> Result<(), Refusal> {
 pub(super) struct Answers {
     head: Option<BoxFuture<'static, hyper::Result<Response<Incoming>>>>,
     body: Option<Incoming>,
-    /// What has come of those that were not taken yet.
-    buffer: BytesMut,
+    envelopes: Envelopes,
 }
 
 impl Answers {
@@ -142,20 +136,12 @@ impl Answers {
             self.body = Some(answer.into_body());
         }
         loop {
-            if let Some((head, rest)) = self.buffer.split_first_chunk::<5>() {
-                let [0, length @ ..] = *head else { return Err(Refusal::Nonsense) };
-                let length = usize::try_from(u32::from_be_bytes(length)).map_err(|_| Refusal::TooLong)?;
-                if length > LONGEST {
-                    return Err(Refusal::TooLong);
-                }
-                if rest.len() >= length {
-                    let mut message = self.buffer.split_to(5 + length);
-                    return Ok(message.split_off(5).freeze());
-                }
+            if let Some(message) = self.envelopes.take()? {
+                return Ok(message);
             }
             let frame = frame(self.body.as_mut().ok_or(Refusal::Ended)?).await?.ok_or(Refusal::Ended)?;
             match frame.into_data() {
-                Ok(bytes) => self.buffer.extend_from_slice(&bytes),
+                Ok(bytes) => self.envelopes.push(&bytes),
                 Err(frame) => failure(frame.trailers_ref().unwrap_or(&HeaderMap::new()))?,
             }
         }
@@ -190,6 +176,5 @@ mod tests {
         assert!(of("0").is_ok() && failure(&HeaderMap::new()).is_ok());
         assert_eq!(of("12").unwrap_err().to_string(), "answered with gRPC status 12");
         assert!(matches!(of("x"), Err(Refusal::Nonsense)));
-        assert_eq!(&envelope(b"ab").unwrap()[..], b"\0\0\0\0\x02ab");
     }
 }

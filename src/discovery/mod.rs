@@ -13,6 +13,7 @@ mod directory;
 mod docker;
 mod engine;
 mod engines;
+mod envelope;
 mod facts;
 mod follow;
 #[cfg(fuzzing)]
