@@ -108,7 +108,7 @@ const ROWS: [(&str, &str, &str); 35] = [
          pg_stat_statements_entries pg_stat_statements_deallocated_total:14",
     ),
     ("pg_settings_pending_restart", "c", "pg_settings_pending_restart"),
-    ("pg_agent_query_duration_seconds", "c", "pg_agent_cache_age_seconds"),
+    ("pg_agent_query_duration_seconds", "c", "pg_agent_query_duration_seconds pg_agent_connections pg_agent_cache_age_seconds"),
 ];
 
 /// The rows that no family of `pg_*` on a server's page stands for, and why.

@@ -94,10 +94,20 @@ fn what_is_refused_for_good_costs_no_round_trip_and_is_told() {
     let mut sorted = wanted.clone();
     sorted.sort();
     assert_eq!(told, sorted);
+    // Each was refused once, and that outlives the session.
+    let failures = |page: &support::exposition::Exposition, query: &str, reason: &str| {
+        page.value("pg_agent_query_failures_total", &[("query", query), ("reason", reason)])
+    };
+    let page = agent.scrape(PAGE);
+    assert_eq!(failures(&page, "wal", "permission"), Some(1.0));
+    assert_eq!(failures(&page, "stat_statements", "error"), Some(1.0));
+    assert!(page.value("pg_agent_query_duration_seconds", &[("query", "sessions")]).is_some_and(|time| time > 0.0));
     // A new session asks once more, and finds what was granted meanwhile.
     server.sql("postgres", "GRANT pg_monitor TO nobody");
     server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'nobody'");
     let page = agent.scrape(PAGE);
     assert!(page.value("pg_wal_segments", &[]).is_some_and(|segments| segments > 0.0));
     assert!(!refused(&page).iter().any(|(collector, _)| collector == "wal"));
+    assert_eq!(failures(&page, "wal", "permission"), Some(1.0));
+    assert!(page.value("pg_agent_connections", &[]).is_some_and(|count| count >= 1.0));
 }

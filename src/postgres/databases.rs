@@ -4,6 +4,7 @@
 //! shows what the last visit found. Each scrape asks which databases there are, so one that is dropped or renamed leaves nothing behind.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -114,6 +115,8 @@ type Visits = BTreeMap<Key, Visit>;
 pub(super) struct Databases {
     visits: Arc<Mutex<Visits>>,
     tour: Option<AbortHandle>,
+    /// Whether a visit is under way.
+    visiting: Arc<AtomicBool>,
     /// Those of the last scrape.
     listed: Option<Vec<Key>>,
 }
@@ -156,11 +159,16 @@ impl Databases {
         if !due.is_empty() && !within.is_empty() && self.tour.as_ref().is_none_or(AbortHandle::is_finished) {
             due.sort_unstable();
             let (visits, access, options) = (self.visits.clone(), access.clone(), options.clone());
-            let names = due.into_iter().map(|(_, key)| key).collect();
-            self.tour = Some(tokio::spawn(tour(names, visits, access, options, within)).abort_handle());
+            let (names, visiting) = (due.into_iter().map(|(_, key)| key).collect(), self.visiting.clone());
+            self.tour = Some(tokio::spawn(tour(names, visits, visiting, access, options, within)).abort_handle());
         }
         keys.sort_unstable();
         self.listed.replace(keys.clone()).is_some_and(|before| before != keys)
+    }
+
+    /// How many connections visits hold.
+    pub(super) fn connections(&self) -> usize {
+        self.visiting.load(Ordering::Relaxed).into()
     }
 
     /// Writes what is known of the other databases, for the collectors that are asked for.
@@ -191,7 +199,14 @@ impl Databases {
 }
 
 /// Visits `names` one after the other, and rests four times as long as each visit took.
-async fn tour(names: Vec<Key>, visits: Arc<Mutex<Visits>>, access: Access, options: Arc<Options>, within: Vec<&'static Entry>) {
+async fn tour(
+    names: Vec<Key>,
+    visits: Arc<Mutex<Visits>>,
+    visiting: Arc<AtomicBool>,
+    access: Access,
+    options: Arc<Options>,
+    within: Vec<&'static Entry>,
+) {
     for key in names {
         let start = Instant::now();
         let (shown, held): (u64, Vec<Rows>) = {
@@ -203,7 +218,9 @@ async fn tour(names: Vec<Key>, visits: Arc<Mutex<Visits>>, access: Access, optio
             )
         };
         let tables = options.tables.min(MOST.saturating_sub(shown));
+        visiting.store(true, Ordering::Relaxed);
         let result = visit(&key.1, &access, Arc::new(Options { tables, ..(*options).clone() }), &within, held).await;
+        visiting.store(false, Ordering::Relaxed);
         // Without an SQLSTATE it is the server that does not answer, and so not for the next one either.
         let gone = result.as_ref().err().is_some_and(|reason| !reason.contains("(SQLSTATE "));
         let visit = Visit::now(result, options.size_interval);

@@ -4,6 +4,7 @@
 //! [`collectors`] as one message ([`round`]) and hands in each collector as its rows come in. Which servers there are is told by
 //! the settings ([`targets`], [`dsn`], and libpq's [`surroundings`] and [`passfile`]) or, where they name none, [found](find). All of them are in the [`registry`], from which [`probe`] shows one.
 
+mod asked;
 mod beyond;
 mod collector;
 mod collectors;

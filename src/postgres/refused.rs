@@ -38,21 +38,21 @@ impl Refused {
     }
 
     fn is_for_good(&self) -> bool {
-        self.sqlstate().is_some_and(|state| FOR_GOOD.iter().any(|class| state.starts_with(class)))
+        sqlstate(&self.reason).is_some_and(|state| FOR_GOOD.iter().any(|class| state.starts_with(class)))
     }
+}
 
-    /// The five characters in `permission denied for function pg_ls_waldir (SQLSTATE 42501)`.
-    fn sqlstate(&self) -> Option<&str> {
-        let (_, state) = self.reason.strip_suffix(')')?.rsplit_once("(SQLSTATE ")?;
-        (state.len() == 5 && state.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(state)
-    }
+/// The five characters in `permission denied for function pg_ls_waldir (SQLSTATE 42501)`.
+pub(super) fn sqlstate(reason: &str) -> Option<&str> {
+    let (_, state) = reason.strip_suffix(')')?.rsplit_once("(SQLSTATE ")?;
+    (state.len() == 5 && state.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(state)
 }
 
 /// Writes which collectors have a statement that rests, each state once.
 pub(super) fn emit<'a>(refused: impl Iterator<Item = (&'static str, &'a Refused)>, out: &mut Samples) {
     let mut told: Vec<_> = refused
         .filter(|(_, refused)| refused.rests(None))
-        .filter_map(|(name, refused)| Some((name, refused.sqlstate()?)))
+        .filter_map(|(name, refused)| Some((name, sqlstate(&refused.reason)?)))
         .collect();
     told.sort_unstable();
     told.dedup();

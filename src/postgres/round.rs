@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::asked::{self, Asked};
 use super::collector::{Entry, Server, Statement};
 use super::databases;
 use super::gates::Gates;
@@ -29,6 +30,8 @@ use crate::system::Fault;
 pub(super) struct Plan {
     list: Vec<Planned>,
     gates: Gates,
+    /// What became of asking.
+    asked: Asked,
 }
 
 /// One statement, as the session's server needs it.
@@ -55,8 +58,8 @@ static AGE: Family = Family::gauge(
     "How old the sizes, settings, bloat or indexes are that the collector shows; each is asked for again after an interval of its own.",
 );
 
-/// The statements of `collectors` for `server`: those that read the disk come last.
-pub(super) fn plan(collectors: &[&'static Entry], server: &Server) -> Plan {
+/// The statements of `collectors` for `server`: those that read the disk come last. Failures of the plan `before` still count.
+pub(super) fn plan(collectors: &[&'static Entry], server: &Server, before: Option<Plan>) -> Plan {
     let statements = collectors
         .iter()
         .flat_map(|collector| server.options.compat.statements(collector).map(move |statement| (*collector, statement)));
@@ -66,13 +69,30 @@ pub(super) fn plan(collectors: &[&'static Entry], server: &Server) -> Plan {
         })
         .collect();
     list.sort_by_key(|planned| (planned.statement.kept.is_some(), planned.statement.slow));
-    Plan { list, gates: Gates::new(server) }
+    let asked = before.map_or_else(Asked::default, |before| before.asked).renewed(list.len());
+    Plan { list, gates: Gates::new(server), asked }
 }
 
 impl Plan {
     /// Writes which statements are left alone.
     pub(super) fn emit_refused(&self, out: &mut Samples) {
         refused::emit(self.list.iter().filter_map(|planned| Some((planned.collector.name, planned.refused.as_ref()?))), out);
+    }
+
+    /// Writes how long statements took.
+    pub(super) fn emit_asked(&self, out: &mut Samples) {
+        self.asked.emit(self.list.iter().map(|planned| planned.collector.name), out);
+    }
+
+    /// Writes how often statements had no answer.
+    pub(super) fn emit_failures(&self, out: &mut Samples) {
+        self.asked.emit_failures(out);
+    }
+
+    /// The first of what is left in `groups` was not answered; where nothing is left, the question which gates are open.
+    fn note_failure(&mut self, groups: &[Vec<usize>], trouble: &Trouble) {
+        let query = groups.first().and_then(|group| Some(self.get(*group.first()?)?.collector.name));
+        self.asked.failed(query.unwrap_or(asked::GATES), trouble);
     }
 
     /// Forgets the rows that are kept for `collector`, because they are not true any more.
@@ -196,6 +216,7 @@ impl<'a> Round<'a> {
                 return Ok(());
             }
             let (server, mut answered, mut fresh, mut open) = (session.server.clone(), 0, Vec::new(), None);
+            let mut times = Vec::with_capacity(plan.list.len());
             let asked = session.ask(&texts, limits, |number, took, table| {
                 answered = number + 1;
                 let Some(group) = groups.get(number) else {
@@ -211,6 +232,7 @@ impl<'a> Round<'a> {
                         fresh.push((at, table.clone()));
                     }
                     let took = if nth == 0 { took } else { Duration::ZERO };
+                    times.push((at, took));
                     self.answer(planned.collector, took, |samples| {
                         if planned.statement.kept.is_some() {
                             aged(planned.collector, Duration::ZERO, samples);
@@ -220,11 +242,13 @@ impl<'a> Round<'a> {
                 }
             });
             let outcome = asked.await;
+            times.into_iter().for_each(|(at, took)| plan.asked.answered(at, took));
             fresh.into_iter().for_each(|(at, table)| plan.keep(at, table));
             open.iter().for_each(|table| plan.gates.read(table));
             for at in groups.drain(..answered.min(groups.len())).flatten() {
                 plan.list.get_mut(at).into_iter().for_each(|planned| planned.refused = None);
             }
+            outcome.as_ref().err().into_iter().for_each(|trouble| plan.note_failure(&groups, trouble));
             match outcome {
                 Ok(()) => return Ok(()),
                 Err(Trouble::Refused(_)) if groups.is_empty() => plan.gates.give_up(),
@@ -345,7 +369,7 @@ mod tests {
     #[test]
     fn what_reads_the_disk_comes_last_and_locks_first() {
         for major in 10..=18 {
-            let plan = plan(&crate::postgres::entries().collect::<Vec<_>>(), &server(major));
+            let plan = plan(&crate::postgres::entries().collect::<Vec<_>>(), &server(major), None);
             assert_eq!(plan.list[0].collector.name, "locks");
             let first = plan.list.iter().position(|planned| planned.statement.slow).unwrap();
             assert!(plan.list[first..].iter().all(|planned| planned.statement.slow || planned.statement.kept.is_some()));

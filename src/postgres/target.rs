@@ -14,7 +14,7 @@ use super::options::Options;
 use super::queries::Runner;
 use super::round::{self, Plan, Round};
 use super::session::{Session, Trouble};
-use super::{targets, up};
+use super::{asked, targets, up};
 use crate::exposition::{Labels, Samples};
 use crate::scrape::{Job, Worker};
 use crate::system::Fault;
@@ -92,7 +92,7 @@ impl Target {
             match self.access.open(None, until.min(Instant::now() + self.access.connect_timeout)).await {
                 Ok(mut session) => {
                     session.server.options = self.options.clone();
-                    self.plan = Some(round::plan(&self.collectors, &session.server));
+                    self.plan = Some(round::plan(&self.collectors, &session.server, self.plan.take()));
                     self.session = Some(session);
                 }
                 Err(Refusal { reason, wait }) => {
@@ -149,8 +149,11 @@ impl Worker for Target {
         self.scrapes += 1;
         let mut samples = Samples::with_common(labels.clone());
         up::emit(outcome.as_ref().ok(), &self.options, start.elapsed(), self.scrapes, &mut samples);
+        asked::emit_connections(usize::from(self.session.is_some()) + self.databases.connections(), &mut samples);
+        self.plan.iter().for_each(|plan| plan.emit_failures(&mut samples));
         if let Ok(server) = &outcome {
             self.plan.iter().for_each(|plan| plan.emit_refused(&mut samples));
+            self.plan.iter().for_each(|plan| plan.emit_asked(&mut samples));
             if let Some(listed) = round.databases.take() {
                 if self.databases.follow(&listed, &self.access, &self.options, &self.collectors) {
                     self.plan.iter_mut().for_each(|plan| plan.forget("database"));

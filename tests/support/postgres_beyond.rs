@@ -1,10 +1,13 @@
 //! The names of what is told of PostgreSQL beyond postgres_exporter.
 
 /// Families of `pg_*` that postgres_exporter has not.
-pub const BEYOND: [&str; 101] = [
+pub const BEYOND: [&str; 104] = [
     "pg_agent_cache_age_seconds",
+    "pg_agent_connections",
     "pg_agent_database_age_seconds",
     "pg_agent_database_up",
+    "pg_agent_query_duration_seconds",
+    "pg_agent_query_failures_total",
     "pg_agent_query_refused",
     "pg_archiver_last_archived_timestamp_seconds",
     "pg_archiver_last_failed_timestamp_seconds",
