@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::families::OOMS;
 use super::labels::Choice;
 use super::ooms::{Live, Ooms};
-use crate::discovery::{Container, Health, State};
+use crate::discovery::{Container, Health, Network, State};
 use crate::exposition::{Family, Labels, Samples};
 
 static INFO: Family = Family::gauge(
@@ -82,7 +82,7 @@ impl Beyond {
                 Some(known) if same(known) => (known.ooms, known.round) = (ooms, self.round),
                 known => {
                     let cgroup = path.map(str::to_owned).or_else(|| Some(std::mem::take(&mut known?.cgroup)));
-                    let cgroup = cgroup.unwrap_or_else(|| guess(&container.id, cgroups));
+                    let cgroup = cgroup.unwrap_or_else(|| guess(&container, cgroups));
                     let shown = Shown { ooms, round: self.round, ..Shown::new(container, cgroup, choice) };
                     self.shown.insert(shown.container.id.clone(), shown);
                 }
@@ -159,12 +159,18 @@ impl Beyond {
     }
 }
 
-/// Where the cgroup of a container would be that has none: where its engine says, or where that of another one is.
-fn guess(id: &str, cgroups: &Cgroups<'_>) -> String {
+/// Where the cgroup of a container would be that has none: where its engine says, beside that of the container whose network it has, as
+/// in a pod, or where that of any other one is.
+fn guess(container: &Container, cgroups: &Cgroups<'_>) -> String {
+    let id = container.id.as_str();
     if id.starts_with('/') {
         return id.to_owned();
     }
-    let sample = cgroups.iter().filter(|(id, _)| !id.starts_with('/')).min_by_key(|(id, _)| **id);
+    let holder = match &container.network {
+        Network::Of(holder) => cgroups.get_key_value(holder.as_str()),
+        Network::Own | Network::Host => None,
+    };
+    let sample = holder.or_else(|| cgroups.iter().filter(|(id, _)| !id.starts_with('/')).min_by_key(|(id, _)| **id));
     sample.map_or_else(|| format!("/docker/{id}"), |(other, (path, _))| path.replace(other, id))
 }
 
@@ -189,5 +195,24 @@ impl Shown {
             with(&[("driver", &rotation.driver), ("max_size", &rotation.max_size), ("max_file", &rotation.max_file)])
         };
         Shown { container, cgroup, labels, info, log, ooms: 0, round: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_that_was_never_seen_is_where_its_like_are() {
+        let live = Live { cgroup: (0, 1), kills: None };
+        let cgroups: Cgroups<'_> =
+            [("0a", "/docker/0a"), ("5a", "/kubepods/pod6e1c/5a")].map(|(id, path)| (id, (path, live))).into();
+        let guessed = |id: &str, network, cgroups| guess(&Container { id: id.into(), network, ..Container::default() }, cgroups);
+        assert_eq!(guessed("7f", Network::Of("5a".into()), &cgroups), "/kubepods/pod6e1c/7f");
+        assert_eq!(guessed("7f", Network::Of("gone".into()), &cgroups), "/docker/7f");
+        assert_eq!(guessed("7f", Network::Own, &cgroups), "/docker/7f");
+        let none = Cgroups::new();
+        assert_eq!(guessed("7f", Network::Host, &none), "/docker/7f");
+        assert_eq!(guessed("/default/web", Network::Own, &cgroups), "/default/web");
     }
 }
