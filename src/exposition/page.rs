@@ -10,6 +10,9 @@ use super::samples::Samples;
 /// How much text [`Page::chunk`] hands out at a time: large enough for gzip to find its matches, small enough to hold.
 const CHUNK: usize = 64 * 1024;
 
+/// How many families are made room for at once.
+const USUAL_FAMILIES: usize = 1024;
+
 /// A scrape's samples, grouped by family, ready to be written.
 #[derive(Debug, Default)]
 pub struct Page {
@@ -121,6 +124,7 @@ impl Page {
     /// Appends the next 64 KiB or so of the page to `out`; false when there was nothing left.
     pub fn chunk(&self, cursor: &mut Cursor, out: &mut Vec<u8>) -> bool {
         let start = out.len();
+        out.reserve((self.len_hint() * 5 / 4).min(CHUNK + CHUNK / 16));
         while let Some(piece) = self.pieces.get(cursor.piece) {
             if out.len() - start >= CHUNK {
                 return true;
@@ -166,9 +170,12 @@ impl Page {
 impl Piece {
     /// All stretches that are not empty, in the order of the page.
     fn all(sources: &[Samples]) -> Vec<Piece> {
-        let mut pieces = Vec::with_capacity(sources.iter().map(Samples::stretches).sum());
-        let (mut names, mut table, hasher) =
-            (Vec::<&[u8]>::new(), HashTable::<(&[u8], u32)>::new(), DefaultHashBuilder::default());
+        let stretches = sources.iter().map(Samples::stretches).sum();
+        let mut pieces = Vec::with_capacity(stretches);
+        // Many servers have the families of one.
+        let families = stretches.min(USUAL_FAMILIES);
+        let (mut names, hasher) = (Vec::<&[u8]>::with_capacity(families), DefaultHashBuilder::default());
+        let mut table = HashTable::<(&[u8], u32)>::with_capacity(families);
         for (source, samples) in (0u32..).zip(sources) {
             for (stretch, at) in (0u32..).zip(0..samples.stretches()) {
                 if samples.lines(at).is_empty() {
@@ -188,7 +195,8 @@ impl Piece {
         }
         // From the order in which the families came to that of their names.
         let mut order: Vec<(&[u8], usize)> = names.into_iter().zip(0..).collect();
-        order.sort_unstable();
+        // Stable, since that takes the stretches that are sorted already as they are: those of one collector often come so.
+        order.sort();
         let mut places = vec![0; order.len()];
         for ((_, family), place) in order.into_iter().zip(0u32..) {
             if let Some(known) = places.get_mut(family) {

@@ -47,24 +47,34 @@ pub(super) fn emit(part: Part, entity: &Labels, outcomes: &[Outcome], out: &mut 
         // cAdvisor and redis_exporter have no such families; their parts write what they do have.
         Part::Containers | Part::Redis => None,
     };
+    // Family by family: a page that has each of them in one piece is put together sooner.
+    let labels = |outcome: &Outcome| [("part", part.name()), ("collector", outcome.collector)];
+    // Absence is no failure of ours, but node_exporter says success 0 for both and alerts know it so.
+    let fine = |outcome: &Outcome| outcome.result.as_ref().err().is_none_or(Fault::is_absence);
+    let mut rows = out.family(&DURATION);
     for outcome in outcomes {
-        let (seconds, success) = (outcome.duration.as_secs_f64(), outcome.result.is_ok());
-        // Absence is no failure of ours, but node_exporter says success 0 for both and alerts know it so.
-        let fine = outcome.result.as_ref().err().is_none_or(Fault::is_absence);
-        let labels = [("part", part.name()), ("collector", outcome.collector)];
-        out.family(&DURATION).add_to(entity, labels, seconds);
-        out.family(&SUCCESS).add_to(entity, labels, fine);
-        if matches!(outcome.result, Err(Fault::Down)) {
-            // As with postgres_exporter: no outcome of a collector that could not even be tried.
-            continue;
+        rows.add_to(entity, labels(outcome), outcome.duration.as_secs_f64());
+    }
+    let mut rows = out.family(&SUCCESS);
+    for outcome in outcomes {
+        rows.add_to(entity, labels(outcome), fine(outcome));
+    }
+    // As with postgres_exporter: no outcome of a collector that could not even be tried.
+    let tried = || outcomes.iter().filter(|outcome| !matches!(outcome.result, Err(Fault::Down)));
+    let mut rows = out.family(&ERROR);
+    for outcome in tried().filter(|outcome| !fine(outcome)) {
+        if let ([part, collector], Err(fault)) = (labels(outcome), &outcome.result) {
+            rows.add_to(entity, [part, collector, ("error", &shortened(fault))], 1u8);
         }
-        if let (false, Err(fault)) = (fine, &outcome.result) {
-            let [part, collector] = labels;
-            out.family(&ERROR).add_to(entity, [part, collector, ("error", &shortened(fault))], 1u8);
+    }
+    if let Some((duration_of, success_of)) = exporters_own {
+        let mut rows = out.family(duration_of);
+        for outcome in tried() {
+            rows.add_to(entity, [("collector", outcome.collector)], outcome.duration.as_secs_f64());
         }
-        if let Some((duration_of, success_of)) = exporters_own {
-            out.family(duration_of).add_to(entity, [("collector", outcome.collector)], seconds);
-            out.family(success_of).add_to(entity, [("collector", outcome.collector)], success);
+        let mut rows = out.family(success_of);
+        for outcome in tried() {
+            rows.add_to(entity, [("collector", outcome.collector)], outcome.result.is_ok());
         }
     }
 }
