@@ -24,11 +24,12 @@ pub mod postgres_beyond;
 pub mod postgres_exporter;
 pub mod redis;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::File;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A loopback port that was free a moment ago.
@@ -56,7 +57,7 @@ pub fn shared(path: &str) -> PathBuf {
 pub struct Agent {
     pub child: Child,
     pub port: u16,
-    log: Arc<Mutex<String>>,
+    log: File,
 }
 
 impl Agent {
@@ -67,24 +68,18 @@ impl Agent {
 
     /// As [`start`](Self::start), with the working directory `dir`.
     pub fn start_in(dir: &str, args: &[&str], env: &[(&str, &str)]) -> Agent {
-        let port = free_port();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_stack-exporter"))
+        // Not a pipe: what the agent logged before it answered is there as soon as the answer is.
+        let (port, log) = (free_port(), tempfile::tempfile().unwrap());
+        let child = Command::new(env!("CARGO_BIN_EXE_stack-exporter"))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .args(args)
             .current_dir(dir)
             .env_clear()
             .envs(env.iter().copied())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(log.try_clone().unwrap())
             .spawn()
             .unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let (lines, copy) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                *copy.lock().unwrap() += &(line + "\n");
-            }
-        });
         let mut agent = Agent { child, port, log };
         let end = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -99,7 +94,10 @@ impl Agent {
 
     /// What it logged so far.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        let mut text = vec![0; usize::try_from(self.log.metadata().unwrap().len()).unwrap()];
+        // At its start, and not where the agent writes.
+        self.log.read_exact_at(&mut text, 0).unwrap();
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     pub fn pid(&self) -> u32 {
