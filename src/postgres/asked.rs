@@ -29,13 +29,20 @@ pub(super) const GATES: &str = "gates";
 pub(super) struct Asked {
     /// By the statement's place in the plan; nothing where it was not answered yet.
     took: Vec<Duration>,
+    /// The places of each collector's statements.
+    places: BTreeMap<&'static str, Vec<usize>>,
     failures: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 impl Asked {
-    /// The same failures, and a plan of `statements` of which none was asked.
-    pub(super) fn renewed(self, statements: usize) -> Self {
-        Asked { took: vec![Duration::ZERO; statements], failures: self.failures }
+    /// The same failures, and a plan of which no statement was asked; `queries` are their collectors in its order.
+    pub(super) fn renewed(self, queries: impl Iterator<Item = &'static str>) -> Self {
+        let mut places = BTreeMap::<_, Vec<_>>::new();
+        let took = queries.enumerate().map(|(at, query)| {
+            places.entry(query).or_default().push(at);
+            Duration::ZERO
+        });
+        Asked { took: took.collect(), places, failures: self.failures }
     }
 
     /// The statement at a place of the plan was answered.
@@ -58,15 +65,12 @@ impl Asked {
         *self.failures.entry((query, reason)).or_default() += 1;
     }
 
-    /// Writes the durations; `queries` are the collectors of the plan's statements in their order.
-    pub(super) fn emit(&self, queries: impl Iterator<Item = &'static str> + Clone, out: &mut Samples) {
+    /// Writes the durations.
+    pub(super) fn emit(&self, out: &mut Samples) {
         let mut rows = out.family(&DURATION);
-        let timed = || queries.clone().zip(&self.took).enumerate();
-        for (at, (query, _)) in timed() {
-            if timed().take(at).all(|(_, (before, _))| before != query) {
-                let took: Duration = timed().filter(|(_, (of, _))| *of == query).map(|(_, (_, took))| *took).sum();
-                rows.add([("query", query)], took.as_secs_f64());
-            }
+        for (query, places) in &self.places {
+            let took: Duration = places.iter().filter_map(|at| self.took.get(*at)).sum();
+            rows.add([("query", *query)], took.as_secs_f64());
         }
     }
 
@@ -92,28 +96,27 @@ mod tests {
     #[test]
     fn a_collectors_statements_count_together_and_failures_outlive_the_session() {
         let refused = |state: &str| Trouble::Refused(format!("no (SQLSTATE {state})"));
-        let mut asked = Asked::default().renewed(3);
+        let mut asked = Asked::default().renewed(["wal", "slots", "wal"].into_iter());
         asked.answered(0, Duration::from_millis(1));
         asked.answered(0, Duration::from_millis(2));
         asked.answered(2, Duration::from_millis(3));
         asked.answered(9, Duration::from_millis(9));
-        let queries = ["wal", "slots", "wal"];
         let shown = text(|out| {
-            asked.emit(queries.into_iter(), out);
+            asked.emit(out);
             Ok(())
         });
         assert_eq!(
             shown,
-            "pg_agent_query_duration_seconds{query=\"wal\"} 0.005\npg_agent_query_duration_seconds{query=\"slots\"} 0\n"
+            "pg_agent_query_duration_seconds{query=\"slots\"} 0\npg_agent_query_duration_seconds{query=\"wal\"} 0.005\n"
         );
         for trouble in [refused("42501"), refused("55P03"), refused("57014"), Trouble::Late, refused("0A000")] {
             asked.failed("wal", &trouble);
         }
         asked.failed(GATES, &Trouble::Lost(String::new()));
-        let asked = asked.renewed(1);
+        let asked = asked.renewed(["wal"].into_iter());
         let shown = text(|out| {
             asked.emit_failures(out);
-            asked.emit(queries.into_iter().take(1), out);
+            asked.emit(out);
             Ok(())
         });
         let count = |query: &str, reason: &str, count: u32| {

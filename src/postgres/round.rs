@@ -69,7 +69,8 @@ pub(super) fn plan(collectors: &[&'static Entry], server: &Server, before: Optio
         })
         .collect();
     list.sort_by_key(|planned| (planned.statement.kept.is_some(), planned.statement.slow));
-    let asked = before.map_or_else(Asked::default, |before| before.asked).renewed(list.len());
+    let asked =
+        before.map_or_else(Asked::default, |before| before.asked).renewed(list.iter().map(|planned| planned.collector.name));
     Plan { list, gates: Gates::new(server), asked }
 }
 
@@ -81,7 +82,7 @@ impl Plan {
 
     /// Writes how long statements took.
     pub(super) fn emit_asked(&self, out: &mut Samples) {
-        self.asked.emit(self.list.iter().map(|planned| planned.collector.name), out);
+        self.asked.emit(out);
     }
 
     /// Writes how often statements had no answer.
