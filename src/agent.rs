@@ -75,7 +75,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
 }
 
 async fn serve(args: Vec<OsString>, settings: Settings) -> Result<(), Error> {
-    let telemetry = Arc::new(Telemetry::new(&settings).map_err(|error| Error::new(error.to_string()))?);
+    let telemetry = Arc::new(Telemetry::new(&settings));
     let (reload, orders) = Reload::new();
     let (current, gate) = Generation::start(settings.clone(), &telemetry, &reload)?;
     if settings.switch(&config::CHECK) {

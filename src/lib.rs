@@ -12,7 +12,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | [`exposition`] | samples and the text format; knows no collector |
+//! | [`exposition`] | samples and the text format; knows no collector. A package of its own: what a scrape does most is built for speed, the rest for size |
 //! | [`system`] | kernel bytes: where /proc, /sys and / are, how their files are read; knows no metrics |
 //! | [`scrape`] | what a collector and a source are; one scrape: selection, deadline, isolation, outcome metrics |
 //! | [`host`], [`containers`], [`postgres`], [`redis`] | the four parts, each known to the rest by its [`scrape::Module`] alone |
@@ -40,7 +40,6 @@ pub mod cli;
 pub mod config;
 pub mod containers;
 pub mod discovery;
-pub mod exposition;
 pub mod generation;
 pub mod host;
 pub mod log;
@@ -53,6 +52,8 @@ pub mod system;
 pub mod telemetry;
 pub mod tls;
 pub mod web;
+
+pub use exposition;
 
 /// All parts, in the order of their flags and pages.
 pub static MODULES: [&scrape::Module; 4] = [&host::MODULE, &containers::MODULE, &postgres::MODULE, &redis::MODULE];

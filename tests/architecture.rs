@@ -47,7 +47,6 @@ fn imports() -> BTreeSet<(String, String)> {
 fn imports_point_one_way() {
     let allowed = |from: &str| -> &[&str] {
         match from {
-            "exposition" => &["exposition"],
             "settings" => &["settings"],
             "system" => &["system", "settings"],
             "discovery" => &["discovery", "exposition", "system", "settings", "tls"],

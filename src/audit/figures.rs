@@ -12,9 +12,15 @@ pub(super) type Wanted = (&'static str, &'static str, &'static str);
 impl Figures {
     /// Takes what is `wanted` (sorted by family) out of `samples`; where a figure has several samples, their sum.
     pub(super) fn take(&mut self, wanted: &[Wanted], samples: &Samples) {
-        // Most families of a page are none of ours, and most of those differ from all of ours by length and last letter.
-        let bits = wanted.iter().fold(0u128, |bits, (_, name, _)| bits | bit(name));
-        for (family, figures) in samples.families().filter(|(family, _)| bits & bit(family) != 0) {
+        // Most families of a page are none of ours, and most of those differ from all of ours by their mark.
+        let mut marks = [false; 256];
+        for (_, name, _) in wanted {
+            marks.iter_mut().skip(mark(name)).take(1).for_each(|mark| *mark = true);
+        }
+        for (family, figures) in samples.families() {
+            if !marks.get(mark(family)).is_some_and(|is_ours| *is_ours) {
+                continue;
+            }
             let first = wanted.partition_point(|(_, name, _)| *name < family);
             let fitting = wanted.get(first..).unwrap_or_default().iter().take_while(|(_, name, _)| *name == family);
             let mut fitting = fitting.peekable();
@@ -47,10 +53,11 @@ impl Figures {
     }
 }
 
-/// The bit of a name's length and last letter.
-fn bit(name: &str) -> u128 {
-    let last = name.as_bytes().last().map_or(0, |last| usize::from(*last));
-    1 << ((name.len() + 37 * last) % 128)
+/// A number below 256 of a name's length and last four letters.
+fn mark(name: &str) -> usize {
+    let letters = name.as_bytes().last_chunk().map_or(0, |letters| u32::from_ne_bytes(*letters));
+    let [mark, ..] = letters.wrapping_add(u32::try_from(name.len()).unwrap_or(0)).wrapping_mul(0x9E37_79B1).to_be_bytes();
+    usize::from(mark)
 }
 
 #[cfg(test)]

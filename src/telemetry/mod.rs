@@ -2,12 +2,12 @@
 
 mod process;
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
-
-use crate::exposition::{Family, Kind, Samples};
+use crate::exposition::{Family, Samples};
 use crate::settings::{Flag, Settings};
 use process::Process;
 
@@ -42,6 +42,9 @@ static DUPLICATES: Family = Family::counter(
     "stack_exporter_duplicate_series_total",
     "Series left out of pages because they stood there already, up to the scrape before.",
 );
+static REQUESTS: Family = Family::counter("promhttp_metric_handler_requests_total", "Answered scrapes by HTTP status code.");
+static IN_FLIGHT: Family =
+    Family::gauge("promhttp_metric_handler_requests_in_flight", "Scrapes being answered, this one included.");
 static ERRORS: Family = Family::counter(
     "promhttp_metric_handler_errors_total",
     "Series that could not be shown, by cause: gathering counts duplicates, encoding cannot fail here.",
@@ -55,9 +58,9 @@ struct Reload {
 
 /// The agent's own counters, and what they are put on a page with.
 pub struct Telemetry {
-    requests: IntCounterVec,
-    in_flight: IntGauge,
-    registry: Registry,
+    /// Answers by status code.
+    requests: Mutex<BTreeMap<&'static str, u64>>,
+    in_flight: Arc<AtomicU64>,
     process: Process,
     /// Not with --web.disable-exporter-metrics.
     shown: bool,
@@ -67,22 +70,11 @@ pub struct Telemetry {
 
 impl Telemetry {
     /// All counters at zero, the usual status codes present from the start.
-    pub fn new(settings: &Settings) -> Result<Self, prometheus::Error> {
-        let requests = IntCounterVec::new(
-            Opts::new("promhttp_metric_handler_requests_total", "Answered scrapes by HTTP status code."),
-            &["code"],
-        )?;
-        let in_flight =
-            IntGauge::new("promhttp_metric_handler_requests_in_flight", "Scrapes being answered, this one included.")?;
-        for code in ["200", "500", "503"] {
-            requests.with_label_values(&[code]);
-        }
-        let registry = Registry::new();
-        registry.register(Box::new(requests.clone()))?;
-        registry.register(Box::new(in_flight.clone()))?;
+    pub fn new(settings: &Settings) -> Self {
+        let requests = Mutex::new(["200", "500", "503"].map(|code| (code, 0)).into());
         let (process, shown, started) = (Process::new(), !settings.switch(&DISABLE), Instant::now());
         let reload = Mutex::new(Reload { successful: true, time: SystemTime::now() });
-        Ok(Telemetry { requests, in_flight, registry, process, shown, started, reload })
+        Telemetry { requests, in_flight: Arc::default(), process, shown, started, reload }
     }
 
     /// The settings were read again, and could be used or not.
@@ -96,18 +88,18 @@ impl Telemetry {
 
     /// A scrape begins; the answer's guard ends it.
     pub fn begin(&self) -> InFlight {
-        self.in_flight.inc();
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(self.in_flight.clone())
     }
 
     /// Scrapes being answered.
-    pub fn in_flight(&self) -> i64 {
-        self.in_flight.get()
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Counts an answer.
-    pub fn answered(&self, code: &str) {
-        self.requests.with_label_values(&[code]).inc();
+    pub fn answered(&self, code: &'static str) {
+        *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry(code).or_default() += 1;
     }
 
     /// What the agent costs up to now.
@@ -149,26 +141,20 @@ impl Telemetry {
     }
 
     fn counters(&self, out: &mut Samples) {
-        for family in self.registry.gather() {
-            let (kind, counter) = match family.get_field_type() {
-                prometheus::proto::MetricType::COUNTER => (Kind::Counter, true),
-                _ => (Kind::Gauge, false),
-            };
-            for metric in family.get_metric() {
-                let labels: Vec<_> = metric.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
-                let value = if counter { metric.get_counter().get_value() } else { metric.get_gauge().get_value() };
-                out.named(family.name(), family.help(), kind).line("", &Default::default(), &labels, value);
-            }
+        let mut rows = out.family(&REQUESTS);
+        for (code, count) in self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            rows.add([("code", code)], *count);
         }
+        out.family(&IN_FLIGHT).add([], self.in_flight());
     }
 }
 
 /// Counts a scrape as being answered while it lives.
-pub struct InFlight(IntGauge);
+pub struct InFlight(Arc<AtomicU64>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.dec();
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -189,7 +175,7 @@ mod tests {
     #[test]
     fn tells_of_this_process() {
         let mut out = Samples::new();
-        Telemetry::new(&Settings::default()).unwrap().emit(3, &mut out);
+        Telemetry::new(&Settings::default()).emit(3, &mut out);
         let text = String::from_utf8(crate::exposition::Page::new(vec![out]).to_vec()).unwrap();
         let value =
             |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse::<f64>().ok()).unwrap();

@@ -197,7 +197,7 @@ impl Routes {
     /// Counts a request in, unless there are too many.
     fn enter(&self) -> Result<InFlight, Box<Response<Reply>>> {
         let in_flight = self.telemetry.begin();
-        if self.max_requests > 0 && u64::try_from(self.telemetry.in_flight()).unwrap_or(0) > self.max_requests {
+        if self.max_requests > 0 && self.telemetry.in_flight() > self.max_requests {
             self.telemetry.answered("503");
             let text = format!("Limit of concurrent requests reached ({}), try again later.\n", self.max_requests);
             return Err(Box::new(plain(StatusCode::SERVICE_UNAVAILABLE, text)));

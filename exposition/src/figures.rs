@@ -39,15 +39,53 @@ fn closing(text: &str) -> Option<usize> {
     })
 }
 
+/// The samples of one family, read one by one.
+#[derive(Clone, Debug)]
+pub struct Figures<'a> {
+    name: &'a str,
+    lines: &'a [u8],
+}
+
+impl<'a> Iterator for Figures<'a> {
+    type Item = Figure<'a>;
+
+    fn next(&mut self) -> Option<Figure<'a>> {
+        while let Some(end) = memchr::memchr(b'\n', self.lines) {
+            let (line, rest) = self.lines.split_at_checked(end)?;
+            self.lines = rest.get(1..).unwrap_or_default();
+            if let Some(figure) = str::from_utf8(line).ok().and_then(|line| figure(self.name, line)) {
+                return Some(figure);
+            }
+        }
+        None
+    }
+}
+
+/// The families that were written, with their names. Neither this nor [`Figures`] is a chain of closures, which would be compiled where it is used.
+#[derive(Clone, Debug)]
+pub struct Families<'a> {
+    samples: &'a Samples,
+    stretch: usize,
+}
+
+impl<'a> Iterator for Families<'a> {
+    type Item = (&'a str, Figures<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let stretch = self.stretch;
+        self.stretch += 1;
+        (stretch < self.samples.stretches()).then(|| {
+            let name = self.samples.name(stretch);
+            (name, Figures { name, lines: self.samples.lines(stretch) })
+        })
+    }
+}
+
 impl Samples {
     /// The families that were written, in their order, and the samples of each, which are read when they are asked for. A family may come
     /// more than once.
-    pub fn families(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = Figure<'_>>)> {
-        (0..self.stretches()).map(move |stretch| {
-            let name = std::str::from_utf8(self.name(stretch)).unwrap_or_default();
-            let lines = std::iter::once_with(move || std::str::from_utf8(self.lines(stretch)).ok());
-            (name, lines.flatten().flat_map(str::lines).filter_map(move |line| figure(name, line)))
-        })
+    pub fn families(&self) -> Families<'_> {
+        Families { samples: self, stretch: 0 }
     }
 }
 
@@ -61,7 +99,7 @@ fn figure<'a>(name: &str, line: &'a str) -> Option<Figure<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exposition::{Family, Kind, Labels};
+    use crate::{Family, Kind, Labels};
 
     static PLAIN: Family = Family::gauge("plain", "Has a help text.");
 

@@ -257,7 +257,7 @@ fn is_name(name: &str, also: impl Fn(u8) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exposition::{Page, Samples};
+    use crate::{Page, Samples};
 
     fn error(text: &str) -> BadText {
         parse(text.as_bytes()).unwrap_err()

@@ -9,6 +9,9 @@ use super::number::Value;
 /// Bytes of text that are taken in one go.
 const STEP: usize = 1024;
 
+/// Bytes of text and stretches that a usual collector has, taken at once.
+const FIRST: (usize, usize) = (2048, 16);
+
 /// Bytes of text that are kept for the next scrape.
 const USUAL: usize = 256 * 1024;
 
@@ -60,7 +63,7 @@ impl Span {
 #[derive(Debug, Default)]
 pub struct Samples {
     text: Vec<u8>,
-    names: Vec<u8>,
+    names: String,
     named: Vec<Named>,
     spans: Vec<Span>,
     common: Labels,
@@ -70,7 +73,7 @@ pub struct Samples {
 impl Samples {
     /// Empty, for where none is needed.
     pub(super) const fn none() -> Self {
-        Samples { text: Vec::new(), names: Vec::new(), named: Vec::new(), spans: Vec::new(), common: Labels::new(), series: 0 }
+        Samples { text: Vec::new(), names: String::new(), named: Vec::new(), spans: Vec::new(), common: Labels::new(), series: 0 }
     }
 
     /// Empty.
@@ -97,19 +100,23 @@ impl Samples {
     pub fn named(&mut self, name: &str, help: &str, kind: Kind) -> Rows<'_> {
         let last = self.spans.len().checked_sub(1);
         let is_named = matches!(self.spans.last(), Some(Span { owner: Owner::Named(_), .. }));
-        if !(is_named && last.is_some_and(|last| self.name(last) == name.as_bytes())) {
+        if !(is_named && last.is_some_and(|last| self.name(last) == name)) {
             let start = self.names.len();
-            self.names.extend_from_slice(name.as_bytes());
+            self.names.push_str(name);
             let middle = self.names.len();
-            self.names.extend_from_slice(help.as_bytes());
+            self.names.push_str(help);
             self.open(Owner::Named(self.named.len()));
             self.named.push(Named { name: start..middle, help: middle..self.names.len(), kind });
         }
         let name = self.named.last().and_then(|named| self.names.get(named.name.clone())).unwrap_or_default();
-        Rows { name, text: &mut self.text, common: &self.common, series: &mut self.series }
+        Rows { name: name.as_bytes(), text: &mut self.text, common: &self.common, series: &mut self.series }
     }
 
     fn open(&mut self, owner: Owner) {
+        if self.spans.capacity() == 0 {
+            self.text.reserve(FIRST.0);
+            self.spans.reserve(FIRST.1);
+        }
         self.spans.push(Span { owner, start: self.text.len() });
     }
 
@@ -126,24 +133,24 @@ impl Samples {
     }
 
     /// The name of a stretch's family.
-    pub(super) fn name(&self, stretch: usize) -> &[u8] {
+    pub(super) fn name(&self, stretch: usize) -> &str {
         match self.spans.get(stretch).map(|span| span.owner) {
-            Some(Owner::Static(family)) => family.name.as_bytes(),
+            Some(Owner::Static(family)) => family.name,
             Some(Owner::Named(place)) => {
                 self.named.get(place).and_then(|named| self.names.get(named.name.clone())).unwrap_or_default()
             }
-            None => &[],
+            None => "",
         }
     }
 
     /// The help of a stretch's family.
-    pub(super) fn help(&self, stretch: usize) -> &[u8] {
+    pub(super) fn help(&self, stretch: usize) -> &str {
         match self.spans.get(stretch).map(|span| span.owner) {
-            Some(Owner::Static(family)) => family.help.as_bytes(),
+            Some(Owner::Static(family)) => family.help,
             Some(Owner::Named(place)) => {
                 self.named.get(place).and_then(|named| self.names.get(named.help.clone())).unwrap_or_default()
             }
-            None => &[],
+            None => "",
         }
     }
 
@@ -169,7 +176,8 @@ impl Samples {
         }
         let (text, names, named) = (self.text.len(), self.names.len(), self.named.len());
         self.text.append(&mut other.text);
-        self.names.append(&mut other.names);
+        self.names.push_str(&other.names);
+        other.names.clear();
         self.named.extend(other.named.drain(..).map(|owner| owner.moved(names)));
         self.spans.extend(other.spans.drain(..).map(|span| span.moved(text, named)));
         self.series += std::mem::take(&mut other.series);
@@ -179,7 +187,7 @@ impl Samples {
     pub fn extend(&mut self, other: &Samples) {
         let (text, names, named) = (self.text.len(), self.names.len(), self.named.len());
         self.text.extend_from_slice(&other.text);
-        self.names.extend_from_slice(&other.names);
+        self.names.push_str(&other.names);
         self.named.extend(other.named.iter().map(|owner| owner.clone().moved(names)));
         self.spans.extend(other.spans.iter().map(|span| span.moved(text, named)));
         self.series += other.series;
@@ -238,6 +246,14 @@ impl Rows<'_> {
 
     /// As [`add_to`](Self::add_to) for names with a suffix, such as `_bucket`, and for labels known only at run time.
     pub fn line(&mut self, suffix: &str, entity: &Labels, labels: &[(&str, &str)], value: impl Value) -> &mut Self {
+        self.begin(suffix, entity, labels);
+        value.write(self.text);
+        self.end();
+        self
+    }
+
+    /// Writes all before the value. Apart from [`line`](Self::line), which is compiled where it is called, and so for size.
+    fn begin(&mut self, suffix: &str, entity: &Labels, labels: &[(&str, &str)]) {
         let rendered = self.common.as_bytes().len() + entity.as_bytes().len();
         let own: usize = labels.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         // Room for nearly all of it at once.
@@ -262,9 +278,10 @@ impl Rows<'_> {
             self.text.push(b'}');
         }
         self.text.push(b' ');
-        value.write(self.text);
+    }
+
+    fn end(&mut self) {
         self.text.push(b'\n');
         *self.series += 1;
-        self
     }
 }

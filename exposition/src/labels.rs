@@ -1,5 +1,8 @@
 //! Label text: `name="value",name="value"`, escaped.
 
+/// Bytes of the labels of a usual entity, taken at once.
+const USUAL: usize = 96;
+
 /// The label text of one entity (a container, a device, a database), rendered once and reused for all of its families.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels {
@@ -23,6 +26,9 @@ impl Labels {
 
     /// Adds a label. The caller answers for the name (`[a-zA-Z_][a-zA-Z0-9_]*`, not yet used); any value will do.
     pub fn push(&mut self, name: &str, value: &str) {
+        if self.text.capacity() == 0 {
+            self.text.reserve(USUAL);
+        }
         let separator = (!self.text.is_empty()).then_some(b',');
         push_label(&mut self.text, separator, name, value);
     }

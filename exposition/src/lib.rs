@@ -19,7 +19,7 @@ mod parse;
 mod samples;
 
 pub use family::{Family, Kind};
-pub use figures::Figure;
+pub use figures::{Families, Figure, Figures};
 pub use labels::Labels;
 pub use number::{Value, from_i64, from_u64, from_usize};
 pub use page::{Cursor, Page};

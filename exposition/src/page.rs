@@ -174,19 +174,19 @@ impl Piece {
         let mut pieces = Vec::with_capacity(stretches);
         // Many servers have the families of one.
         let families = stretches.min(USUAL_FAMILIES);
-        let (mut names, hasher) = (Vec::<&[u8]>::with_capacity(families), DefaultHashBuilder::default());
-        let mut table = HashTable::<(&[u8], u32)>::with_capacity(families);
+        let (mut names, hasher) = (Vec::<&str>::with_capacity(families), DefaultHashBuilder::default());
+        let mut table = HashTable::<(&str, u32)>::with_capacity(families);
         for (source, samples) in (0u32..).zip(sources) {
             for (stretch, at) in (0u32..).zip(0..samples.stretches()) {
                 if samples.lines(at).is_empty() {
                     continue;
                 }
                 let name = samples.name(at);
-                let hash = hash(&hasher, name);
+                let hash = hash(&hasher, name.as_bytes());
                 let known = table.find(hash, |(known, _)| *known == name).map(|(_, family)| *family);
                 let family = known.unwrap_or_else(|| {
                     let family = u32::try_from(names.len()).unwrap_or(u32::MAX);
-                    table.insert_unique(hash, (name, family), |(other, _)| self::hash(&hasher, other));
+                    table.insert_unique(hash, (name, family), |(other, _)| self::hash(&hasher, other.as_bytes()));
                     names.push(name);
                     family
                 });
@@ -194,7 +194,7 @@ impl Piece {
             }
         }
         // From the order in which the families came to that of their names.
-        let mut order: Vec<(&[u8], usize)> = names.into_iter().zip(0..).collect();
+        let mut order: Vec<(&str, usize)> = names.into_iter().zip(0..).collect();
         // Stable, since that takes the stretches that are sorted already as they are: those of one collector often come so.
         order.sort();
         let mut places = vec![0; order.len()];
@@ -219,11 +219,11 @@ impl Piece {
 fn header(samples: &Samples, stretch: usize, out: &mut Vec<u8>) {
     let name = samples.name(stretch);
     out.extend_from_slice(b"# HELP ");
-    out.extend_from_slice(name);
+    out.extend_from_slice(name.as_bytes());
     out.push(b' ');
-    escape_help(out, samples.help(stretch));
+    escape_help(out, samples.help(stretch).as_bytes());
     out.extend_from_slice(b"\n# TYPE ");
-    out.extend_from_slice(name);
+    out.extend_from_slice(name.as_bytes());
     out.push(b' ');
     out.extend_from_slice(samples.kind(stretch).word().as_bytes());
     out.push(b'\n');
