@@ -9,45 +9,24 @@ mod hugetlb;
 mod mounts;
 mod numa;
 mod parse;
+mod place;
 mod stats;
 mod v1;
 mod v2;
 mod walk;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::os::fd::AsFd;
 
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
-use nix::sys::stat::fstatat;
 
 use self::attribute::{Attribute, Controller};
 use self::files::Reader;
+use self::place::{Place, Tree};
 pub(super) use self::stats::{Device, Io, Operations, Pages, Spec, Stats};
 use super::sets::{Set, Sets};
 use crate::system::text::{fields, lines, number};
 use crate::system::{Fault, Roots, System};
-
-/// An open cgroup tree and the files to read in it.
-struct Tree {
-    path: PathBuf,
-    root: File,
-    attributes: Vec<Attribute>,
-    unified: bool,
-}
-
-impl Tree {
-    fn open(mount: mounts::Mount, attributes: Vec<Attribute>) -> Result<Self, Fault> {
-        let root = File::open(&mount.path).map_err(|error| Fault::read(&mount.path, error))?;
-        Ok(Tree { path: mount.path, root, attributes, unified: mount.controllers.contains(&Controller::Unified) })
-    }
-
-    fn fault(&self, path: &[u8], file: &str, errno: Errno) -> Fault {
-        Fault::read(self.path.join(&*String::from_utf8_lossy(path)).join(file), errno.into())
-    }
-}
 
 /// A cgroup: the directory of one name in one tree or several.
 pub(crate) struct Cgroup<T> {
@@ -68,20 +47,6 @@ pub(crate) struct Cgroup<T> {
     places: Vec<Place>,
     /// Whether it was still there after its files were read.
     alive: bool,
-}
-
-/// A cgroup's directory in one tree.
-struct Place {
-    tree: usize,
-    inode: u64,
-    seen: u64,
-    /// The tree's attributes, as far as they are kept open, and `cgroup.procs`.
-    files: Box<[Option<File>]>,
-    procs: Option<File>,
-    /// Where its processes are: in the cgroup itself, or in one below that is but a part of it.
-    processes: &'static str,
-    /// Attributes that the cgroup has not, one bit each, so that they are not asked for again at each scrape.
-    absent: u64,
 }
 
 /// All cgroups of this machine.
@@ -189,7 +154,7 @@ impl<T> Cgroups<T> {
             let mut processes = cgroup.processes.take().unwrap_or_default();
             for place in &mut cgroup.places {
                 let Some(tree) = self.trees.get(place.tree) else { continue };
-                if let Ok(text) = self.reader.read(tree.root.as_fd(), path, place.processes, &mut place.procs) {
+                if let Ok(text) = place.read_processes(path, tree, &mut self.reader) {
                     cgroup.pid = known.and_then(|known| first_pid(text, known));
                     if self.lists_processes {
                         processes.clear();
@@ -236,17 +201,15 @@ impl<T> Cgroup<T> {
             // Removed and made again under the same path: nothing of the old one is true any more.
             *self = Cgroup::new(path, entity);
         }
-        let files = std::iter::repeat_with(|| None).take(tree.attributes.len()).collect();
-        self.places.push(Place { tree: index, inode, seen: scrape, files, procs: None, processes: "cgroup.procs", absent: 0 });
+        self.places.push(Place::new((index, tree), inode, scrape));
         self.order = self.order.min((index, inode));
-        self.created = self.created.min(oldest_mark(tree, path));
+        self.created = self.created.min(tree.oldest_mark(path));
     }
 
     /// Notes that its processes in that tree are in its part.
     fn hold(&mut self, index: usize) {
-        let place = self.places.iter_mut().find(|place| place.tree == index && place.processes == "cgroup.procs");
-        if let Some(place) = place {
-            (place.processes, place.procs) = ("container/cgroup.procs", None);
+        if let Some(place) = self.places.iter_mut().find(|place| place.tree == index) {
+            place.hold();
         }
     }
 
@@ -258,7 +221,7 @@ impl<T> Cgroup<T> {
         for place in &mut self.places {
             let Some(tree) = trees.get(place.tree) else { continue };
             if look_again {
-                place.absent = 0;
+                place.look_again();
             }
             let result = place.read(path, tree, reader, &mut self.stats);
             match result {
@@ -271,36 +234,6 @@ impl<T> Cgroup<T> {
     }
 }
 
-impl Place {
-    fn kept(&self) -> usize {
-        self.files.iter().filter(|file| file.is_some()).count() + usize::from(self.procs.is_some())
-    }
-
-    /// Reads the attributes of this place. ENODEV: the directory is gone.
-    fn read(&mut self, path: &[u8], tree: &Tree, reader: &mut Reader, stats: &mut Stats) -> Result<(), Errno> {
-        let (mut fault, mut missed) = (Ok(()), false);
-        for (bit, (attribute, slot)) in tree.attributes.iter().zip(&mut self.files).enumerate() {
-            if self.absent & 1 << bit != 0 {
-                continue;
-            }
-            match reader.read(tree.root.as_fd(), path, &attribute.file, slot) {
-                Ok(text) => attribute.parse(text, stats),
-                Err(Errno::ENODEV) => return Err(Errno::ENODEV),
-                // EOPNOTSUPP: a kernel with pressure stall information switched off, or memory.peak before its time.
-                Err(Errno::ENOENT | Errno::EOPNOTSUPP) => {
-                    self.absent |= 1 << bit;
-                    missed = true;
-                }
-                Err(errno) => fault = Err(errno),
-            }
-        }
-        if missed && !path.is_empty() && is_gone(tree.root.as_fd(), path) {
-            return Err(Errno::ENODEV);
-        }
-        fault
-    }
-}
-
 /// Whether there are cgroups, and none of their trees has the memory controller: a kernel that was started without it.
 pub(super) fn lacks_memory(roots: &Roots) -> bool {
     let mounts = std::fs::read(roots.proc("self/mountinfo")).map(|text| mounts::choose(&text, &roots.sys)).unwrap_or_default();
@@ -310,18 +243,6 @@ pub(super) fn lacks_memory(roots: &Roots) -> bool {
         mount.controllers.contains(&Controller::Memory) || mount.controllers.contains(&Controller::Unified) && unified()
     };
     !mounts.is_empty() && !mounts.iter().any(has_memory)
-}
-
-/// The earlier of the times of a cgroup's directory and of a file in it that nobody writes.
-fn oldest_mark(tree: &Tree, path: &[u8]) -> i64 {
-    let marker: &[u8] = if tree.unified { b"/cgroup.events" } else { b"/cgroup.clone_children" };
-    let directory: &[u8] = if path.is_empty() { b"." } else { path };
-    let time = |path: &[u8]| fstatat(&tree.root, path, AtFlags::empty()).map_or(i64::MAX, |stat| stat.st_mtime);
-    time(directory).min(time(&[directory, marker].concat()))
-}
-
-fn is_gone(root: BorrowedFd<'_>, path: &[u8]) -> bool {
-    fstatat(root, path, AtFlags::AT_SYMLINK_NOFOLLOW) == Err(Errno::ENOENT)
 }
 
 /// One process number on each line, in no order.
