@@ -15,6 +15,7 @@ mod faults;
 mod loads;
 mod matrix;
 mod parity;
+mod parts;
 mod podman;
 mod proxy;
 mod sets;

@@ -86,13 +86,13 @@ pub(crate) fn of_cgroup(page: &Exposition, id: &str) -> BTreeMap<String, f64> {
     found
 }
 
-fn net_dev(interface: &str, first: u64) -> String {
+pub(crate) fn net_dev(interface: &str, first: u64) -> String {
     let row: Vec<String> = (first..first + 16).map(|column| column.to_string()).collect();
     format!("Inter-| Receive | Transmit\n face |bytes |bytes\n    lo: {0}\n{interface}: {0}\n veth12: {0}\n", row.join(" "))
 }
 
 /// What [`net_dev`] shows, as series.
-fn network(interface: &str, first: u32) -> Vec<(String, f64)> {
+pub(crate) fn network(interface: &str, first: u32) -> Vec<(String, f64)> {
     let columns = [
         ("receive_bytes", 0),
         ("receive_packets", 1),
@@ -106,13 +106,13 @@ fn network(interface: &str, first: u32) -> Vec<(String, f64)> {
     columns.map(|(name, column)| (format!("network_{name}_total interface={interface}"), f64::from(first + column))).into()
 }
 
-fn expect(found: &BTreeMap<String, f64>, singles: &[(&str, f64)], network: Vec<(String, f64)>) {
+pub(crate) fn expect(found: &BTreeMap<String, f64>, singles: &[(&str, f64)], network: Vec<(String, f64)>) {
     let expected: BTreeMap<String, f64> =
         singles.iter().map(|(name, value)| ((*name).to_owned(), *value)).chain(network).collect();
     similar_asserts::assert_eq!(found, &expected);
 }
 
-fn below<'a>(path: &str, files: &[(&str, &'a str)]) -> Vec<(String, &'a str)> {
+pub(crate) fn below<'a>(path: &str, files: &[(&str, &'a str)]) -> Vec<(String, &'a str)> {
     files.iter().map(|(file, text)| (format!("{path}/{file}"), *text)).collect()
 }
 
@@ -162,27 +162,6 @@ fn v2_with_the_systemd_driver() {
     assert_eq!(page.value("machine_memory_bytes", &[]), Some(1_024_000.0));
     assert_eq!((page.value("container_scrape_error", &[]), page.value("machine_scrape_error", &[])), (Some(0.0), Some(0.0)));
     assert!(page.all("container_engine_up").next().is_none(), "an empty --docker asks no engine");
-}
-
-#[test]
-fn what_crun_puts_below_a_scope_is_part_of_it() {
-    for scope in [format!("/machine.slice/libpod-{ID}.scope"), format!("/kubepods.slice/kubepods-pod6e1c.slice/crio-{ID}.scope")]
-    {
-        let mut machine = Machine::new();
-        let is_processes = |file: &str| file == "cgroup.procs";
-        let own = V2.iter().copied().filter(|(file, _)| !is_processes(file)).chain([("cgroup.procs", "")]);
-        let part = [("cgroup.procs", "42\n"), ("cpu.stat", "usage_usec 1\n"), ("memory.current", "1\n")];
-        let files = [below(&scope, &own.collect::<Vec<_>>()), below(&format!("{scope}/container"), &part)].concat();
-        let files: Vec<_> = files.iter().map(|(file, text)| (file.as_str(), *text)).collect();
-        machine.mount("", "cgroup2", "nsdelegate", &files);
-        machine.write("proc/42/net/dev", &net_dev("eth0", 100));
-        let agent = machine.agent("");
-        for _ in 0..2 {
-            let page = agent.scrape("/metrics/containers");
-            expect(&of_cgroup(&page, &scope), V2_SERIES, network("eth0", 100));
-            assert!(page.all("container_last_seen").all(|series| !series.labels["id"].ends_with("/container")));
-        }
-    }
 }
 
 pub(crate) fn v1() -> Machine {

@@ -64,6 +64,9 @@ pub(crate) struct Cgroups<T> {
 /// The path of the cgroup that the one of this path is but a part of.
 type Holder = fn(&str) -> Option<&str>;
 
+/// Where the first process of a machine may be: in what systemd-nspawn puts below it, in systemd's own scope, or in both.
+const INNER_PROCESSES: [&str; 3] = ["payload/cgroup.procs", "init.scope/cgroup.procs", "payload/init.scope/cgroup.procs"];
+
 /// Every so many scrapes the attributes that were absent are looked for again: a controller may have been enabled.
 const LOOK_AGAIN: u64 = 16;
 
@@ -161,6 +164,9 @@ impl<T> Cgroups<T> {
                         processes.extend(lines(text).filter_map(number::<u32>));
                         cgroup.processes = Some(processes);
                     }
+                    if cgroup.pid.is_none() && known.is_some() {
+                        cgroup.pid = inner_pid(path, tree, &mut self.reader);
+                    }
                     break;
                 }
             }
@@ -253,6 +259,12 @@ fn first_pid(text: &[u8], known: Option<u32>) -> Option<u32> {
         // A container whose processes all live in cgroups below its own.
         _ => pids().min().or(known),
     }
+}
+
+/// The first process of a machine whose own cgroup has none.
+fn inner_pid(path: &[u8], tree: &Tree, reader: &mut Reader) -> Option<u32> {
+    let mut first = |file| first_pid(reader.read(tree.root.as_fd(), path, file, &mut None).ok()?, None);
+    INNER_PROCESSES.into_iter().find_map(&mut first)
 }
 
 #[cfg(test)]

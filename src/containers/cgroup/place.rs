@@ -11,7 +11,7 @@ use nix::sys::stat::fstatat;
 use super::attribute::{Attribute, Controller};
 use super::files::Reader;
 use super::mounts::Mount;
-use super::stats::Stats;
+use super::stats::{Cpu, Stats};
 use crate::system::Fault;
 
 /// An open cgroup tree and the files to read in it.
@@ -44,6 +44,8 @@ impl Tree {
 
 const OWN_PROCESSES: &str = "cgroup.procs";
 const PART_PROCESSES: &str = "container/cgroup.procs";
+/// A part's quota, and how it went with it.
+const PART_QUOTA: [&str; 2] = ["container/cpu.max", "container/cpu.stat"];
 
 /// A cgroup's directory in one tree.
 pub(super) struct Place {
@@ -55,6 +57,8 @@ pub(super) struct Place {
     /// The tree's attributes, as far as they are kept open, and `cgroup.procs`.
     files: Box<[Option<File>]>,
     procs: Option<File>,
+    /// The files of [`PART_QUOTA`].
+    quota: [Option<File>; 2],
     /// Where its processes are: in the cgroup itself, or in one below that is but a part of it.
     processes: &'static str,
     /// Attributes that the cgroup has not, one bit each, so that they are not asked for again at each scrape.
@@ -64,7 +68,7 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn new((index, tree): (usize, &Tree), inode: u64, scrape: u64) -> Self {
         let files = std::iter::repeat_with(|| None).take(tree.attributes.len()).collect();
-        Place { tree: index, inode, seen: scrape, files, procs: None, processes: OWN_PROCESSES, absent: 0 }
+        Place { tree: index, inode, seen: scrape, files, procs: None, quota: [None, None], processes: OWN_PROCESSES, absent: 0 }
     }
 
     /// Notes that its processes are in its part.
@@ -81,7 +85,7 @@ impl Place {
 
     /// How many files of it are kept open.
     pub(super) fn kept(&self) -> usize {
-        self.files.iter().filter(|file| file.is_some()).count() + usize::from(self.procs.is_some())
+        self.files.iter().chain(&self.quota).chain([&self.procs]).filter(|file| file.is_some()).count()
     }
 
     /// The list of its processes.
@@ -110,7 +114,27 @@ impl Place {
         if missed && !path.is_empty() && is_gone(tree.root.as_fd(), path) {
             return Err(Errno::ENODEV);
         }
+        if self.processes == PART_PROCESSES && stats.spec.cpu_quota.is_none() {
+            self.read_part(path, tree, reader, stats);
+        }
         fault
+    }
+
+    /// Reads the quota that stands on the part alone, and how often the part was held back by it.
+    fn read_part(&mut self, path: &[u8], tree: &Tree, reader: &mut Reader, stats: &mut Stats) {
+        let mut part = Stats::default();
+        for (file, slot) in PART_QUOTA.iter().zip(&mut self.quota) {
+            let Some(attribute) = tree.attributes.iter().find(|attribute| file.ends_with(&*attribute.file)) else { continue };
+            if let Ok(text) = reader.read(tree.root.as_fd(), path, file, slot) {
+                attribute.parse(text, &mut part);
+            }
+            if part.spec.cpu_quota.is_none() {
+                return;
+            }
+        }
+        (stats.spec.cpu_quota, stats.spec.cpu_period) = (part.spec.cpu_quota, part.spec.cpu_period);
+        let Cpu { usage, user, system, .. } = stats.cpu;
+        stats.cpu = Cpu { usage, user, system, by_cpu: std::mem::take(&mut stats.cpu.by_cpu), ..part.cpu };
     }
 }
 
