@@ -120,19 +120,25 @@ import_busybox() {
   rm -rf "$root"
 }
 
-# Debian 12 has no cAdvisor. apt's own lists stay as they are.
-fetch_cadvisor() {
-  local folder=$PWD/target/cadvisor mirror
-  cadvisor=$folder/unpacked/usr/bin/cadvisor
-  [[ ! -x $cadvisor ]] || return 0
+# apt over another release of Debian, from wherever this machine has its own: sets the array $apt, whose lists and packages are below FOLDER.
+# apt's own lists stay as they are.
+apt_of() {
+  local folder=$1 release=$2 mirror
   mkdir -p "$folder"/{lists/partial,archives/partial,parts}
-  # Wherever this machine has its own Debian from.
   mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | sed -n 's/ bookworm$//p' | head -n 1)
-  [[ -n $mirror ]] || fail "apt knows no mirror of Debian 12 to ask for cadvisor"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bullseye main" >"$folder/sources.list"
-  local apt=(apt-get -q -o "Dir::Etc::SourceList=$folder/sources.list" -o "Dir::Etc::SourceParts=$folder/parts"
+  [[ -n $mirror ]] || fail "apt knows no mirror of Debian 12 to ask for packages of $release"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $release main" >"$folder/sources.list"
+  apt=(apt-get -q -y -o "Dir::Etc::SourceList=$folder/sources.list" -o "Dir::Etc::SourceParts=$folder/parts"
     -o "Dir::State::Lists=$folder/lists" -o "Dir::Cache::Archives=$folder/archives"
     -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root)
+}
+
+# Debian 12 has no cAdvisor.
+fetch_cadvisor() {
+  local folder=$PWD/target/cadvisor apt
+  cadvisor=$folder/unpacked/usr/bin/cadvisor
+  [[ ! -x $cadvisor ]] || return 0
+  apt_of "$folder" bullseye
   (cd "$folder" && "${apt[@]}" update && "${apt[@]}" download cadvisor && dpkg-deb -x cadvisor_*.deb unpacked) \
     >"$folder/log" 2>&1 || { tail -n 5 "$folder/log" >&2; fail "cannot fetch Debian 11's cadvisor"; }
 }

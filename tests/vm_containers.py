@@ -2,23 +2,12 @@
 
 import json
 
-from vm_page import cgroup, check, container, dying, kernel, proved, run, scrape, values, wait_for
+from vm_page import between, cgroup, check, container, dying, kernel, key, proved, run, scrape, values, wait_for
 
 
 def engine_is_up():
     """Docker's containerd is an engine of its own, which runs on."""
     return values(scrape(), 'container_engine_up', engine='docker')
-
-
-def between(what, identity, family, read, **labels):
-    before = read()
-    found = values(scrape(), family, id=cgroup(identity), **labels)
-    after = read()
-    check(what, len(found) == 1 and before <= found[0] <= after, f'{before} <= {found} <= {after}')
-
-
-def key(identity, file, wanted):
-    return next(float(line.split()[1]) for line in kernel(identity, file).splitlines() if line.split()[0] == wanted)
 
 
 def io(identity, wanted):
@@ -48,13 +37,14 @@ def limits(web):
 
 
 def numbers(web):
-    between('CPU time', web, 'container_cpu_usage_seconds_total', lambda: key(web, 'cpu.stat', 'usage_usec') / 1e6, cpu='total')
-    between('periods', web, 'container_cpu_cfs_periods_total', lambda: key(web, 'cpu.stat', 'nr_periods'))
-    between('throttled', web, 'container_cpu_cfs_throttled_seconds_total', lambda: key(web, 'cpu.stat', 'throttled_usec') / 1e6)
-    between('page faults', web, 'container_memory_failures_total', lambda: key(web, 'memory.stat', 'pgfault'),
+    path = cgroup(web)
+    between('CPU time', path, 'container_cpu_usage_seconds_total', lambda: key(path, 'cpu.stat', 'usage_usec') / 1e6, cpu='total')
+    between('periods', path, 'container_cpu_cfs_periods_total', lambda: key(path, 'cpu.stat', 'nr_periods'))
+    between('throttled', path, 'container_cpu_cfs_throttled_seconds_total', lambda: key(path, 'cpu.stat', 'throttled_usec') / 1e6)
+    between('page faults', path, 'container_memory_failures_total', lambda: key(path, 'memory.stat', 'pgfault'),
             failure_type='pgfault', scope='container')
-    between('most memory', web, 'container_memory_max_usage_bytes', lambda: float(kernel(web, 'memory.peak')))
-    between('threads', web, 'container_threads', lambda: float(kernel(web, 'pids.current')))
+    between('most memory', path, 'container_memory_max_usage_bytes', lambda: float(kernel(web, 'memory.peak')))
+    between('threads', path, 'container_threads', lambda: float(kernel(web, 'pids.current')))
     wait_for('written blocks', lambda: io(web, 'wbytes') >= 1 << 20)
     written = sum(values(scrape(), 'container_fs_writes_bytes_total', id=cgroup(web)))
     check('bytes written', written == io(web, 'wbytes'), written)

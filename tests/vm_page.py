@@ -14,7 +14,10 @@ failures = []
 
 
 def run(*command):
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f'{" ".join(command)}: {done.returncode} {done.stderr.strip()}')
+    return done.stdout.strip()
 
 
 def text():
@@ -65,9 +68,26 @@ def cgroup(identity):
     return f'/system.slice/docker-{identity}.scope'
 
 
-def kernel(identity, file):
-    with open(f'/sys/fs/cgroup{cgroup(identity)}/{file}') as text:
+def read_file(path, file):
+    """What the kernel has in a file of the cgroup of this path."""
+    with open(f'/sys/fs/cgroup{path}/{file}') as text:
         return text.read().strip()
+
+
+def kernel(identity, file):
+    return read_file(cgroup(identity), file)
+
+
+def key(path, file, wanted):
+    return next(float(line.split()[1]) for line in read_file(path, file).splitlines() if line.split()[0] == wanted)
+
+
+def between(what, path, family, read, **labels):
+    """The page's value of a cgroup is none that it did not have while it was asked for."""
+    before = read()
+    found = values(scrape(), family, id=path, **labels)
+    after = read()
+    check(what, len(found) == 1 and before <= found[0] <= after, f'{before} <= {found} <= {after}')
 
 
 def dying():
