@@ -78,10 +78,14 @@ impl From<hyper::Error> for Refusal {
         if error.is_parse() {
             return Refusal::Nonsense;
         }
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
         let mut cause = std::error::Error::source(&error);
         while let Some(error) = cause {
-            if let Some(error) = error.downcast_ref::<io::Error>() {
-                return Refusal::of(error);
+            match error.downcast_ref::<io::Error>() {
+                // The same end of a connection, by what was under way: nothing to tell apart, and to change with each attempt.
+                Some(error) if matches!(error.kind(), BrokenPipe | ConnectionReset | ConnectionAborted | UnexpectedEof) => break,
+                Some(error) => return Refusal::of(error),
+                None => {}
             }
             cause = error.source();
         }
