@@ -205,3 +205,71 @@ fn no_lock_is_waited_for_in_another_database() {
     assert!(writer.wait().unwrap().success());
     wait_for("the sizes", PATIENCE, || size(&agent.scrape(PAGE), "a").is_some());
 }
+
+/// The longest name that a server takes, with what a label, a URI, a shell or a format may trip over.
+fn odd(of: &str) -> String {
+    let name = format!("{of} \"q\" 'a' \\n\n\t\r%s %41 é{{}},=#:/@?&$1;--/*");
+    format!("{name}{}", "x".repeat(63 - name.len()))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[test]
+fn names_are_told_to_the_letter() {
+    let [database, user, schema, table, index, sequence] = ["d", "u", "s", "t", "i", "q"].map(odd);
+    let server = Postgres::start(&["shared_preload_libraries=pg_stat_statements"]);
+    server.sql("postgres", "CREATE EXTENSION pg_stat_statements");
+    server.sql("postgres", &format!("CREATE ROLE {} LOGIN SUPERUSER CONNECTION LIMIT 7", quoted(&user)));
+    server.sql("postgres", &format!("CREATE DATABASE {}", quoted(&database)));
+    let escaped = |name: &str| name.replace('\\', "\\\\").replace('\'', "\\'");
+    let place = format!("dbname='{}'", escaped(&database));
+    let relation = |name: &str| format!("{}.{}", quoted(&schema), quoted(name));
+    server.sql(&place, &format!("CREATE SCHEMA {0}; CREATE EXTENSION pg_stat_statements SCHEMA public", quoted(&schema)));
+    server.sql(&place, &format!("CREATE TABLE {} AS SELECT generate_series(1, 500) i", relation(&table)));
+    server.sql(&place, &format!("CREATE INDEX {} ON {} (i)", quoted(&index), relation(&table)));
+    server.sql(&place, &format!("CREATE SEQUENCE {0} MAXVALUE 4", relation(&sequence)));
+    let literal = format!("E'{}'", relation(&sequence).replace('\\', "\\\\").replace('\'', "''"));
+    server.sql(&place, &format!("SELECT nextval({literal})"));
+    let mut session = server.session(&format!("{place} user='{}'", escaped(&user)));
+    session.run(&format!("SET application_name = '{}'; BEGIN; SELECT 1", odd("a").replace('\'', "''")));
+    session.run(&format!("SELECT length(pg_sleep(0.1)::text) AS {}", quoted(&odd("c"))));
+    let application = server.sql("postgres", "SELECT application_name FROM pg_stat_activity WHERE state = 'idle in transaction'");
+    assert!(application.starts_with("a \"q\" 'a' \\n"), "{application}");
+    let encoded = |name: &str| name.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let inside = format!("postgresql://{}@127.0.0.1:{}/{}?sslmode=disable", encoded(&user), server.port, encoded(&database));
+    let more = [
+        "--postgres.collector.statio_user_indexes",
+        "--postgres.collector.stat_statements",
+        "--postgres.collector.stat_statements.include_query",
+    ];
+    for dsn in [&inside, &server.dsn("postgres")] {
+        let agent = Agent::start(&[&ONLY[..], &more].concat(), &[("DATA_SOURCE_NAME", dsn)]);
+        let of = [("datname", database.as_str()), ("schemaname", &schema), ("relname", &table)];
+        wait_for("the table", PATIENCE, || {
+            agent.scrape(PAGE).value("pg_stat_user_tables_n_tup_ins", &of).is_some_and(|rows| rows > 0.0)
+        });
+        let page = agent.scrape(PAGE);
+        let failed: Vec<_> = page.all("pg_scrape_collector_success").filter(|series| series.value != 1.0).collect();
+        assert!(failed.is_empty(), "{failed:?} {}", agent.log());
+        assert_eq!(page.value("pg_stat_user_tables_n_tup_ins", &of), Some(500.0));
+        assert!(page.value("pg_stat_user_tables_table_size_bytes", &of).is_some_and(|size| size > 0.0));
+        // Of the connected database without datname, as postgres_exporter has it.
+        let indexed = [&of[1..], &[("indexrelname", &index)]].concat();
+        assert!(page.value("pg_statio_user_indexes_idx_blks_read_total", &indexed).is_some());
+        assert!(page.value("pg_index_unused_bytes", &[("datname", &database)]).is_some());
+        let counted = [("datname", database.as_str()), ("schemaname", &schema), ("sequencename", &sequence)];
+        assert_eq!(page.value("pg_sequence_used_ratio", &counted), Some(0.0));
+        assert!(page.value("pg_database_size_bytes", &[("datname", &database)]).is_some_and(|size| size > 0.0));
+        assert_eq!(page.value("pg_roles_connection_limit", &[("rolname", &user)]), Some(7.0));
+        let sleeper = [("datname", database.as_str()), ("usename", &user), ("application_name", &application)];
+        let sessions: f64 =
+            page.all("pg_stat_activity_count").filter(|series| series.has(&sleeper)).map(|series| series.value).sum();
+        assert_eq!(sessions, 1.0, "{sleeper:?}");
+        let calls = [("datname", database.as_str()), ("user", &user)];
+        assert!(page.all("pg_stat_statements_calls_total").any(|series| series.has(&calls)));
+        let shown = page.all("pg_stat_statements_query_id").any(|series| series.labels["query"].ends_with(&quoted(&odd("c"))));
+        assert!(shown, "{:#?}", page.all("pg_stat_statements_query_id").collect::<Vec<_>>());
+    }
+}
