@@ -111,3 +111,43 @@ fn what_is_refused_for_good_costs_no_round_trip_and_is_told() {
     assert_eq!(failures(&page, "wal", "permission"), Some(1.0));
     assert!(page.value("pg_agent_connections", &[]).is_some_and(|count| count >= 1.0));
 }
+
+/// A fork, as its users see it: a view without a column, a function that is not supported, an extension without its library.
+#[test]
+fn what_a_fork_lacks_is_asked_once_and_is_on_the_status_page() {
+    let server = Postgres::start(&[]);
+    server.sql(
+        "postgres",
+        "CREATE SCHEMA fork; CREATE VIEW fork.pg_stat_archiver AS SELECT archived_count FROM pg_catalog.pg_stat_archiver; \
+         CREATE FUNCTION fork.pg_ls_waldir(OUT name text, OUT size int8) RETURNS SETOF record LANGUAGE plpgsql \
+         AS 'BEGIN RAISE EXCEPTION USING ERRCODE = ''0A000'', MESSAGE = ''not on this cloud''; END'; \
+         CREATE EXTENSION pg_stat_statements; CREATE ROLE fork LOGIN IN ROLE pg_monitor; GRANT USAGE ON SCHEMA fork TO fork; \
+         GRANT SELECT ON fork.pg_stat_archiver TO fork; ALTER ROLE fork SET search_path = fork, pg_catalog, public",
+    );
+    let dsn = server.dsn("postgres").replace("postgres@", "fork@");
+    let agent = Agent::start(&[&ONLY[..], &["--postgres.collector.stat_statements"]].concat(), &[("DATA_SOURCE_NAME", &dsn)]);
+    let (mut before, mut lacking) = (None, Vec::new());
+    for _ in 0..3 {
+        let page = agent.scrape(PAGE);
+        assert_eq!(page.value("pg_up", &[]), Some(1.0));
+        let refused = page.all("pg_agent_query_refused");
+        lacking = refused.map(|series| (series.labels["collector"].clone(), series.labels["sqlstate"].clone())).collect();
+        lacking.sort();
+        // One round of asking, one line each in the server's log.
+        let errors = server.log().matches("ERROR:").count();
+        assert_eq!(*before.get_or_insert(errors), errors);
+    }
+    let wanted = [("archiver", "42703"), ("stat_archiver", "42703"), ("stat_statements", "55000"), ("wal", "0A000")];
+    let lacking: Vec<_> = lacking.iter().map(|(collector, state)| (collector.as_str(), state.as_str())).collect();
+    assert_eq!(lacking, wanted);
+    let status: serde_json::Value = serde_json::from_str(&agent.get("/api/v1/status")).unwrap();
+    let page = agent.get("/");
+    for (name, state) in wanted {
+        let all = status["collectors"].as_array().unwrap();
+        let of = all.iter().find(|collector| collector["collector"] == name && collector["part"] == "postgres").unwrap();
+        let text = of["last_error"]["text"].as_str().unwrap();
+        assert!(of["state"] == "failed" && text.ends_with(&format!("(SQLSTATE {state})")), "{of}");
+        assert!(of["last_error"]["advice"].as_str().unwrap().contains("turn the collector off"), "{of}");
+        assert!(page.contains(&format!("(SQLSTATE {state})")), "{state}");
+    }
+}

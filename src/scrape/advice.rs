@@ -10,13 +10,25 @@ const POSTGRES: Option<Part> = Some(Part::Postgres);
 const REDIS: Option<Part> = Some(Part::Redis);
 
 /// Servers and daemons, by their words and codes (PostgreSQL's SQLSTATE, Redis' error codes).
-static REMOTE: [Line; 28] = [
+static REMOTE: [Line; 32] = [
     (POSTGRES, "28P01", "give the right password: --postgres.password-file, or the target's password_file"),
     (POSTGRES, "password missing", "the server wants a password: --postgres.password-file, or the target's password_file"),
     (POSTGRES, "28000", "let the user in from here: pg_hba.conf, and the role that `stack-exporter postgres grants` prints"),
     (POSTGRES, "3D000", "name a database that there is in the connection string"),
     (POSTGRES, "42501", "grant what is missing: `stack-exporter postgres grants` prints it"),
     (POSTGRES, "42P01", "make the extension in this database, or turn the collector off"),
+    (
+        POSTGRES,
+        "42703",
+        "a fork, or an extension of another version, lacks a column: ALTER EXTENSION UPDATE, or turn the collector off",
+    ),
+    (
+        POSTGRES,
+        "42883",
+        "a fork, or an extension of another version, lacks a function: ALTER EXTENSION UPDATE, or turn the collector off",
+    ),
+    (POSTGRES, "SQLSTATE 0A", "this server does not support it: turn the collector off"),
+    (POSTGRES, "55000", "name the library in shared_preload_libraries and restart the server, or turn the collector off"),
     (POSTGRES, "53300", "all connections are taken: see pg_stat_database_numbackends, and max_connections"),
     (POSTGRES, "57P03", "the server starts or stops; see its log if this lasts"),
     (POSTGRES, "57014", "the statement took too long: raise --postgres.timeout, or turn the collector off"),

@@ -147,7 +147,7 @@ static WHOLE: Family = Family::gauge(
     "pg_table_size() and pg_indexes_size() of the table; absent while it is locked.",
 );
 
-/// Slots under their first collector's name, in the singular.
+/// Slots under their first collector's name, in the singular, and by their name alone: the label slot_type came with 0.16.
 pub(super) static SLOTS: [Statement; 1] = [Statement::behind(Gate::Slots, replication_slots::sql, slots)];
 
 static CURRENT: Family = Family::gauge(
@@ -177,7 +177,7 @@ fn slots(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault>
         for (family, value) in [(&CURRENT, row.number(4)), (&CONFIRMED, confirmed)] {
             value.into_iter().for_each(|value| _ = out.family(family).add_to(&name, [], value));
         }
-        // These two came with 0.16, when the type became a label.
+        // These two families came with 0.16, together with the label.
         row.number(7).into_iter().for_each(|size| _ = out.family(&SAFE).add_to(&name, [kind], size));
         row.text(8).into_iter().for_each(|status| _ = out.family(&STATUS).add_to(&name, [kind, ("wal_status", status)], 1u8));
     }
