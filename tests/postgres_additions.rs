@@ -14,7 +14,7 @@ use support::{Agent, wait_for};
 
 /// The rows: the first family of each, when it is told (`c`: with each scrape, `s`: on a schedule, `o`: where asked for), and our families,
 /// with the version of PostgreSQL that they take where it is not 10.
-const ROWS: [(&str, &str, &str); 35] = [
+const ROWS: [(&str, &str, &str); 36] = [
     ("pg_blocked_sessions", "c", "pg_blocked_sessions pg_blocking_root_sessions"),
     ("pg_lock_wait_longest_seconds", "c", "pg_lock_wait_longest_seconds"),
     ("pg_lock_tree_depth", "c", "pg_lock_tree_depth pg_lock_root_victims_max"),
@@ -108,17 +108,14 @@ const ROWS: [(&str, &str, &str); 35] = [
          pg_stat_statements_entries pg_stat_statements_deallocated_total:14",
     ),
     ("pg_settings_pending_restart", "c", "pg_settings_pending_restart"),
+    ("pg_shared_buffers_memory_ratio", "s", "pg_shared_buffers_memory_ratio pg_memory_worst_case_bytes"),
     ("pg_agent_query_duration_seconds", "c", "pg_agent_query_duration_seconds pg_agent_connections pg_agent_cache_age_seconds"),
 ];
 
 /// The rows that no family of `pg_*` on a server's page stands for, and why.
-const LEFT_OUT: [(&str, &str); 6] = [
+const LEFT_OUT: [(&str, &str); 5] = [
     ("pg_session_samples_total", "not told yet"),
     ("pg_settings_audit", "the audit of the whole host tells it, on its own page: stack_audit_*"),
-    (
-        "pg_shared_buffers_memory_ratio",
-        "the audit compares both with the memory of the server: shared_buffers_*, memory_worst_case",
-    ),
     ("pg_log_messages_total", "the server's log is not read: a collector of logs does that"),
     ("pg_backend_group_{cpu_seconds_total,resident_bytes}", "not told yet"),
     ("pgbouncer_*", "on the page of a PgBouncer's console: tests/postgres_pgbouncer.rs"),
@@ -194,12 +191,7 @@ fn eventful(major: u32) -> (Postgres, Postgres) {
         "max_prepared_transactions=5",
         "deadlock_timeout=60s",
     ];
-    let mut server = Postgres::start_from(&bin(major), &settings);
-    if major >= 12 {
-        server.stop("INT");
-        server.enable_checksums();
-        server.resume();
-    }
+    let server = Postgres::start_with_checksums(&bin(major), &settings);
     furnish(&server);
     add_slots(&server);
     let standby = server.standby("near");

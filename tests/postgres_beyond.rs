@@ -49,6 +49,16 @@ fn values_are_those_of_the_views() {
     };
     near("pg_connections_limit", &[], "SELECT 30", 0.0);
     near("pg_connections_reserved", &[], "SELECT 5", 0.0);
+    // Of what is running: 77 connections wait for a restart.
+    near(
+        "pg_memory_worst_case_bytes",
+        &[],
+        "SELECT pg_size_bytes('128MB') + 30 * pg_size_bytes('4MB') + 3 * pg_size_bytes('64MB')",
+        0.0,
+    );
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let memory = memory.split_ascii_whitespace().nth(1).unwrap();
+    near("pg_shared_buffers_memory_ratio", &[], &format!("SELECT pg_size_bytes('128MB') / ({memory} * 1024.0)"), 1e-9);
     // The agent's and the idle one.
     near("pg_connections_used", &[], "SELECT 2", 0.0);
     let state = [("datname", "shop"), ("state", "idle in transaction"), ("backend_type", "client backend")];

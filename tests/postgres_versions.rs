@@ -108,10 +108,11 @@ fn everything(major: u32) -> (Postgres, Postgres) {
     // The name of a slot that repmgr made, whose number is told.
     let standby = server.standby("repmgr_slot_1");
     server.sql("postgres", "SELECT pg_switch_wal()");
+    // Never analyzed by autovacuum: that takes as long, and keeps vacuum out meanwhile.
     server.sql(
         "shop",
         "CREATE TABLE slow (id int PRIMARY KEY, note text) WITH (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1, \
-         autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1, fillfactor = 10); \
+         autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1, autovacuum_analyze_threshold = 1000000000, fillfactor = 10); \
          INSERT INTO slow SELECT i, repeat('x', 200) FROM generate_series(1, 20000) i",
     );
     server.sql("shop", "DELETE FROM slow WHERE id % 2 = 0");

@@ -9,10 +9,9 @@ use super::rate::{Rate, Trend};
 use crate::exposition::Samples;
 
 /// What is looked at, sorted by family.
-pub(super) const WANTED: [Wanted; 11] = [
+pub(super) const WANTED: [Wanted; 10] = [
     ("disks", "node_disk_info", ""),
     ("turning", "node_disk_info", "rotational=\"1\""),
-    ("memory_total", "node_memory_MemTotal_bytes", ""),
     ("swap_total", "node_memory_SwapTotal_bytes", ""),
     ("overflows", "node_netstat_TcpExt_ListenOverflows", ""),
     ("connections", "node_nf_conntrack_entries", ""),

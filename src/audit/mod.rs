@@ -26,7 +26,6 @@ use figures::Figures;
 pub use rules::{Described, checks};
 use rules::{FLAGS, Rules};
 
-use crate::discovery::Container;
 use crate::exposition::{Family, Samples};
 use crate::scrape::{Auditor, Finding, Part, Seen, Selection, Sources};
 use crate::settings::{Error, Flag, Settings};
@@ -77,8 +76,6 @@ struct Audit {
 struct State {
     host: host::Memory,
     containers: containers::Memory,
-    /// The host's memory in bytes.
-    memory: Option<f64>,
     /// Whether any disk turns.
     spinning: Option<bool>,
     /// What was found, by its source.
@@ -96,13 +93,13 @@ impl Auditor for Audit {
         let of = |part: Part| seen.iter().filter(move |seen| seen.source.part == part);
         state.found.retain(|(part, name), _| !selection.has(*part) || of(*part).any(|seen| seen.source.name == *name));
         let now = Instant::now();
-        // The host comes first: databases are judged by its memory.
+        // The host comes first: databases are judged by its disks.
         for seen in Part::ALL.into_iter().flat_map(of).filter(|seen| !is_late(seen)) {
             let mut desk = Desk { rules: &self.rules, part: seen.source.part, made: 0, findings: Vec::new() };
             match seen.source.part {
                 Part::Host => state.host(seen, now, &mut desk),
                 Part::Containers => state.containers(seen, sources, now, &mut desk),
-                Part::Postgres => state.postgres(seen, sources, &mut desk),
+                Part::Postgres => state.postgres(seen, &mut desk),
                 Part::Redis => redis(seen, &mut desk),
             }
             *state.made.entry(seen.source.part).or_default() += desk.made;
@@ -166,7 +163,6 @@ impl State {
         let mut facts = host::Host::default();
         facts.figures.take(&host::WANTED, seen.samples);
         if !facts.figures.is_empty() {
-            self.memory = facts.figures.get("memory_total").or(self.memory);
             self.spinning = facts.figures.get("disks").map(|_| facts.figures.get("turning").is_some()).or(self.spinning);
             self.host.complete(&mut facts, now);
             desk.make(&host::CHECKS, &facts, "host", "");
@@ -190,17 +186,12 @@ impl State {
         }
     }
 
-    fn postgres(&mut self, seen: &Seen<'_>, sources: &Sources, desk: &mut Desk<'_>) {
+    fn postgres(&mut self, seen: &Seen<'_>, desk: &mut Desk<'_>) {
         let mut figures = Figures::default();
         figures.take(&postgres::WANTED, seen.samples);
-        let container = sources.discovery().held(&seen.source.name);
-        let (memory, spinning) = if container.is_some() || seen.source.is_here() {
-            let limit = container.as_deref().and_then(limit);
-            (limit.into_iter().chain(self.memory).reduce(f64::min), self.spinning)
-        } else {
-            (None, None)
-        };
-        desk.make(&postgres::CHECKS, &postgres::Server { figures, memory, spinning }, &seen.source.name, "");
+        let mut server = postgres::Server { figures, spinning: None };
+        server.spinning = server.memory().and(self.spinning);
+        desk.make(&postgres::CHECKS, &server, &seen.source.name, "");
     }
 
     /// All findings, each once, no more than [`MOST`] of a check.
@@ -231,11 +222,6 @@ impl State {
     }
 }
 
-/// The memory that a container may use.
-fn limit(container: &Container) -> Option<f64> {
-    container.limits.memory.map(crate::exposition::from_u64)
-}
-
 /// What Redis' part found by itself.
 fn redis(seen: &Seen<'_>, desk: &mut Desk<'_>) {
     if seen.outcomes.iter().any(|outcome| outcome.result.is_err()) {
@@ -253,6 +239,7 @@ fn redis(seen: &Seen<'_>, desk: &mut Desk<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::discovery::Container;
 
     /// Container names, mount points and names of targets are what others make them, and as many.
     #[test]

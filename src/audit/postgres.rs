@@ -4,22 +4,20 @@ use super::check::{Check, Figure, state};
 use super::figures::{Figures, Wanted};
 
 /// What is looked at, sorted by family.
-pub(super) const WANTED: [Wanted; 25] = [
+pub(super) const WANTED: [Wanted; 23] = [
     ("archived", "pg_archiver_last_archived_timestamp_seconds", ""),
     ("archive_failed", "pg_archiver_last_failed_timestamp_seconds", ""),
     ("checkpoints_requested", "pg_checkpoints_total", "reason=\"requested\""),
     ("checkpoints_timed", "pg_checkpoints_total", "reason=\"timed\""),
+    ("memory_worst_case", "pg_memory_worst_case_bytes", ""),
     ("slots", "pg_replication_slot_retained_bytes", ""),
     ("autovacuum", "pg_settings_autovacuum", ""),
-    ("autovacuum_max_workers", "pg_settings_autovacuum_max_workers", ""),
-    ("autovacuum_work_mem", "pg_settings_autovacuum_work_mem_bytes", ""),
     ("data_checksums", "pg_settings_data_checksums", ""),
     ("effective_cache_size", "pg_settings_effective_cache_size_bytes", ""),
     ("fsync", "pg_settings_fsync", ""),
     ("full_page_writes", "pg_settings_full_page_writes", ""),
     ("idle_in_transaction_session_timeout", "pg_settings_idle_in_transaction_session_timeout_seconds", ""),
     ("log_lock_waits", "pg_settings_log_lock_waits", ""),
-    ("maintenance_work_mem", "pg_settings_maintenance_work_mem_bytes", ""),
     ("max_connections", "pg_settings_max_connections", ""),
     ("max_slot_wal_keep_size", "pg_settings_max_slot_wal_keep_size_bytes", ""),
     ("max_wal_size", "pg_settings_max_wal_size_bytes", ""),
@@ -29,15 +27,13 @@ pub(super) const WANTED: [Wanted; 25] = [
     ("temp_file_limit", "pg_settings_temp_file_limit_bytes", ""),
     ("track_counts", "pg_settings_track_counts", ""),
     ("track_io_timing", "pg_settings_track_io_timing", ""),
-    ("work_mem", "pg_settings_work_mem_bytes", ""),
+    ("shared_buffers_share", "pg_shared_buffers_memory_ratio", ""),
 ];
 
 /// What is known of a server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Server {
     pub(super) figures: Figures,
-    /// The memory that it may use, in bytes: its container's limit or the host's memory; `None` for a server elsewhere.
-    pub(super) memory: Option<f64>,
     /// Whether any disk of its host turns; `None` for a server elsewhere.
     pub(super) spinning: Option<bool>,
 }
@@ -54,12 +50,9 @@ impl Server {
         state(self.get(name)? == 0.0)
     }
 
-    /// All that its processes may take at once: every session sorts once, every vacuum worker works.
-    fn worst_case(&self) -> Option<f64> {
-        let sessions = self.get("max_connections")? * self.get("work_mem")?;
-        let own = self.get("autovacuum_work_mem").filter(|bytes| *bytes >= 0.0);
-        let each = own.or_else(|| self.get("maintenance_work_mem"))?;
-        Some(self.get("shared_buffers")? + sessions + self.get("autovacuum_max_workers")? * each)
+    /// The memory that it may use in bytes, of which its buffers are a share; `None` for a server elsewhere.
+    pub(super) fn memory(&self) -> Option<f64> {
+        Some(self.get("shared_buffers")? / self.get("shared_buffers_share")?)
     }
 }
 
@@ -67,7 +60,7 @@ impl Server {
 pub(super) static CHECKS: [Check<Server>; 18] = [
     Check::<Server>::new("warning", "shared_buffers_default", |server, least| {
         let buffers = server.get("shared_buffers").filter(|bytes| *bytes == 128.0 * MIB)?;
-        match server.memory {
+        match server.memory() {
             Some(memory) => (buffers < memory * least).then_some(Figure::BytesOf(buffers, memory)),
             None => Some(Figure::Bytes(buffers)),
         }
@@ -80,7 +73,7 @@ pub(super) static CHECKS: [Check<Server>; 18] = [
     ),
     Check::<Server>::new("warning", "shared_buffers_small", |server, least| {
         let buffers = server.get("shared_buffers").filter(|bytes| *bytes != 128.0 * MIB)?;
-        let memory = server.memory.filter(|memory| buffers < memory * least)?;
+        let memory = server.memory().filter(|memory| buffers < memory * least)?;
         Some(Figure::BytesOf(buffers, memory))
     })
     .over(0.1)
@@ -91,7 +84,7 @@ pub(super) static CHECKS: [Check<Server>; 18] = [
     ),
     Check::<Server>::new("warning", "shared_buffers_large", |server, most| {
         let buffers = server.get("shared_buffers")?;
-        let memory = server.memory.filter(|memory| buffers > memory * most)?;
+        let memory = server.memory().filter(|memory| buffers > memory * most)?;
         Some(Figure::BytesOf(buffers, memory))
     })
     .over(0.45)
@@ -101,7 +94,7 @@ pub(super) static CHECKS: [Check<Server>; 18] = [
         "pg_settings_shared_buffers_bytes, node_memory_MemTotal_bytes, the container's limit",
     ),
     Check::<Server>::new("info", "effective_cache_size_off", |server, least| {
-        let (size, memory) = (server.get("effective_cache_size")?, server.memory?);
+        let (size, memory) = (server.get("effective_cache_size")?, server.memory()?);
         (size > memory || size < memory * least).then_some(Figure::BytesOf(size, memory))
     })
     .over(0.25)
@@ -111,7 +104,7 @@ pub(super) static CHECKS: [Check<Server>; 18] = [
         "pg_settings_effective_cache_size_bytes, node_memory_MemTotal_bytes, the container's limit",
     ),
     Check::<Server>::new("warning", "memory_worst_case", |server, most| {
-        let (worst, memory) = (server.worst_case()?, server.memory?);
+        let (worst, memory) = (server.get("memory_worst_case")?, server.memory()?);
         (worst > memory * most).then_some(Figure::BytesOf(worst, memory))
     })
     .over(1.0)

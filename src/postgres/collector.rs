@@ -85,6 +85,8 @@ pub(super) struct Server {
     pub(super) short_version: String,
     /// `host:port` of the connection string, the value of the label `server`.
     pub(super) address: String,
+    /// The memory that it may use in bytes; `None` for a server elsewhere.
+    pub(super) memory: Option<f64>,
     /// What the operator wants to see of it.
     pub(super) options: Arc<Options>,
 }
@@ -101,7 +103,7 @@ impl Server {
         }
         let short_version = format!("{major}.{minor}.0");
         let (version, address) = (row.label(1).to_owned(), address.to_owned());
-        Ok(Server { major, version, short_version, address, options: Arc::default() })
+        Ok(Server { major, version, short_version, address, ..Server::default() })
     }
 }
 

@@ -43,8 +43,8 @@ impl Refusal {
     }
 }
 
-/// A connection that is logged in, and the task that drives it.
-pub(super) type Connected = (Client, AbortHandle);
+/// A connection that is logged in, the task that drives it, and the process that listens at the socket, where it is one.
+pub(super) type Connected = (Client, AbortHandle, Option<u32>);
 
 /// How one attempt is to be made safe.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -137,10 +137,14 @@ async fn attempt(
             refused: false,
         }
     };
-    let (mut binding, mut encrypted) = (None, false);
+    let (mut binding, mut encrypted, mut peer) = (None, false, None);
     let stream: Box<dyn Stream> = if host.is_socket() {
         let path = format!("{}/.s.PGSQL.{}", host.address(), host.port);
-        Box::new(unix(&path, dsn.as_owner).await.map_err(|error| failed(false)(error.to_string()))?)
+        let stream = unix(&path, dsn.as_owner).await.map_err(|error| failed(false)(error.to_string()))?;
+        // 0 for a process that our namespace does not show.
+        let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+        peer = pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0);
+        Box::new(stream)
     } else {
         let mut stream = tcp(host).await.map_err(|error| failed(false)(error.to_string()))?;
         if encryption == Encryption::None || !offered(&mut stream).await.map_err(failed(false))? {
@@ -156,11 +160,12 @@ async fn attempt(
         }
     };
     let wire = Wire::new(stream, binding, budget.clone());
-    log_in(dsn, password, wire, encrypted).await.map_err(|error| Failure {
+    let (client, driver) = log_in(dsn, password, wire, encrypted).await.map_err(|error| Failure {
         refusal: refusal(&error),
         encrypted,
         refused: error.code().is_some_and(|code| !AFTER_LOGIN.contains(code)),
-    })
+    })?;
+    Ok((client, driver, peer))
 }
 
 /// Errors of a server that has let us in but for the rest: no such database, no right to connect, a database that takes nobody.
@@ -212,7 +217,12 @@ async fn unix(path: &str, as_owner: bool) -> std::io::Result<UnixStream> {
     connecting.await
 }
 
-async fn log_in(dsn: &Dsn, password: Option<&Secret>, wire: Wire, encrypted: bool) -> Result<Connected, tokio_postgres::Error> {
+async fn log_in(
+    dsn: &Dsn,
+    password: Option<&Secret>,
+    wire: Wire,
+    encrypted: bool,
+) -> Result<(Client, AbortHandle), tokio_postgres::Error> {
     let mut config = config(dsn, password);
     // What the driver has to say when the connection ends, the client says as well.
     if encrypted {

@@ -3,6 +3,7 @@
 //!
 //! Errors never quote a value: where a connection string is malformed, any piece of it may be part of the password.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::pairs::{self, Pairs, is_url};
@@ -205,6 +206,12 @@ impl Dsn {
             self.options.push(' ');
         }
         self.options.push_str(option);
+    }
+
+    /// Whether all its hosts are on this machine: sockets, or addresses that lead nowhere else.
+    pub(super) fn is_here(&self) -> bool {
+        let loops = |host: &str| host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        !self.hosts.is_empty() && self.hosts.iter().all(|host| host.is_socket() || loops(host.address()))
     }
 
     /// `host:port` of the first host.

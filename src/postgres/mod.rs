@@ -34,6 +34,7 @@ mod round;
 mod schedule;
 mod security;
 mod session;
+mod side;
 mod surroundings;
 mod table;
 mod target;
@@ -97,7 +98,7 @@ fn start(settings: &Settings, sources: &Sources) -> Result<(), Error> {
     let enabled: Vec<&'static Entry> = entries().filter(|entry| options::is_on(entry, settings)).collect();
     retired::check(settings)?;
     let named = targets::named(settings)?;
-    let registry = Arc::new(Registry::new(sources.clone(), enabled, Options::read(settings)?));
+    let registry = Arc::new(Registry::new(sources.clone(), Roots::of(settings), enabled, Options::read(settings)?));
     probe::serve(settings, registry.clone())?;
     if targets::find(settings) {
         let found = contained::follow(settings, sources, &named, registry.clone())?;

@@ -6,14 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::collector::Entry;
 use super::options::Options;
 use super::pgbouncer::{self, Bouncer};
+use super::side::Side;
 use super::target::{Access, Target};
 use super::{databases, queries, up};
 use crate::exposition::Labels;
 use crate::scrape::{Job, Part, Source, Sources, Worker};
+use crate::system::Roots;
 
 /// The servers that are watched, and what is asked of every one.
 pub(super) struct Registry {
     pub(super) sources: Sources,
+    roots: Roots,
     enabled: Vec<&'static Entry>,
     options: Arc<Options>,
     /// How each is reached, by the name of its source.
@@ -21,8 +24,8 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) fn new(sources: Sources, enabled: Vec<&'static Entry>, options: Options) -> Self {
-        Registry { sources, enabled, options: Arc::new(options), known: Mutex::default() }
+    pub(super) fn new(sources: Sources, roots: Roots, enabled: Vec<&'static Entry>, options: Options) -> Self {
+        Registry { sources, roots, enabled, options: Arc::new(options), known: Mutex::default() }
     }
 
     /// Watches a server; without a label it is the only one of its kind.
@@ -30,7 +33,7 @@ impl Registry {
         let labels = label.map_or_else(Labels::new, |label| Labels::of(&[("target", label)]));
         let address = access.dsn.address();
         let name = label.unwrap_or(&address);
-        let watched = self.watch(access.clone(), labels.clone(), self.enabled.clone());
+        let watched = self.watch(name, access.clone(), labels.clone(), self.enabled.clone());
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), access);
         self.sources.add(
             self.source(name, &self.enabled, watched.is_server(), watched).with_labels(labels).at(address.clone(), "settings"),
@@ -56,15 +59,16 @@ impl Registry {
         let mut enabled = self.enabled.clone();
         enabled.retain(|entry| !std::ptr::eq(*entry, &databases::ENTRY));
         let name = access.dsn.address();
-        let watched = self.watch(access, Labels::new(), enabled.clone());
+        let watched = self.watch(&name, access, Labels::new(), enabled.clone());
         self.source(&name, &enabled, watched.is_server(), wrap(watched))
     }
 
-    fn watch(&self, access: Access, labels: Labels, enabled: Vec<&'static Entry>) -> Watched {
+    fn watch(&self, name: &str, access: Access, labels: Labels, enabled: Vec<&'static Entry>) -> Watched {
         if access.dsn.pgbouncer {
             Watched::Bouncer(Box::new(Bouncer::new(access, labels)))
         } else {
-            Watched::Server(Box::new(Target::new(access, labels, enabled, self.options.clone())))
+            let side = Side::of(&access.dsn, name, &self.roots, &self.sources);
+            Watched::Server(Box::new(Target::new(access, side, labels, enabled, self.options.clone())))
         }
     }
 

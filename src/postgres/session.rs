@@ -39,6 +39,8 @@ pub(super) struct Session {
     client: Client,
     /// What was learned of the server when the session was opened.
     pub(super) server: Server,
+    /// Who listens at the socket, if it is one: the postmaster, by its number in our own namespace.
+    pub(super) peer: Option<u32>,
     budget: Arc<AtomicUsize>,
     driver: AbortHandle,
 }
@@ -71,8 +73,8 @@ impl Session {
     /// A PgBouncer's console has no version that we could ask for as a server's.
     async fn open_at(dsn: &Dsn, host: &Host, until: Instant) -> Result<Session, Refusal> {
         let budget = Arc::new(AtomicUsize::new(BUDGET));
-        let (client, driver) = connect::connect(dsn, host, &budget).await?;
-        let mut session = Session { client, server: Server::default(), budget, driver };
+        let (client, driver, peer) = connect::connect(dsn, host, &budget).await?;
+        let mut session = Session { client, server: Server::default(), peer, budget, driver };
         if dsn.pgbouncer {
             return Ok(session);
         }

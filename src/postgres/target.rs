@@ -14,6 +14,7 @@ use super::options::Options;
 use super::queries::Runner;
 use super::round::{self, Plan, Round};
 use super::session::{Session, Trouble};
+use super::side::Side;
 use super::{asked, targets, up};
 use crate::exposition::{Labels, Samples};
 use crate::scrape::{Job, Worker};
@@ -47,6 +48,7 @@ impl Access {
 /// The worker of one target.
 pub(super) struct Target {
     access: Access,
+    side: Side,
     labels: Labels,
     collectors: Vec<&'static Entry>,
     options: Arc<Options>,
@@ -66,10 +68,17 @@ struct Pause {
 }
 
 impl Target {
-    pub(super) fn new(access: Access, labels: Labels, collectors: Vec<&'static Entry>, options: Arc<Options>) -> Self {
+    pub(super) fn new(
+        access: Access,
+        side: Side,
+        labels: Labels,
+        collectors: Vec<&'static Entry>,
+        options: Arc<Options>,
+    ) -> Self {
         let queries = Runner::new(options.queries.clone());
         Target {
             access,
+            side,
             labels,
             collectors,
             options,
@@ -92,6 +101,7 @@ impl Target {
             match self.access.open(None, until.min(Instant::now() + self.access.connect_timeout)).await {
                 Ok(mut session) => {
                     session.server.options = self.options.clone();
+                    self.side.forget();
                     self.plan = Some(round::plan(&self.collectors, &session.server, self.plan.take()));
                     self.session = Some(session);
                 }
@@ -118,6 +128,7 @@ impl Target {
             let kept = self.session.is_some();
             self.session(until).await?;
             let (Some(session), Some(plan)) = (&mut self.session, &mut self.plan) else { return Err("no session".to_owned()) };
+            session.server.memory = self.side.memory(session.peer);
             let server = session.server.clone();
             let Err(trouble) = round.ask(session, plan, until).await else {
                 self.pause = None;

@@ -189,16 +189,6 @@ impl Source {
         self.advised.get()
     }
 
-    /// Whether a target is asked on this machine: by a socket, or an address that leads nowhere else.
-    pub fn is_here(&self) -> bool {
-        let (_, place) = self.address.split_once("://").unwrap_or(("", &self.address));
-        let host = place.strip_prefix('[').map_or_else(|| place.split(':').next(), |rest| rest.split(']').next());
-        let host = host.unwrap_or_default();
-        host.starts_with('/')
-            || host == "localhost"
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-    }
-
     /// Says where a target is asked, without a secret, and who named it.
     pub fn at(self, address: String, named_by: &'static str) -> Self {
         Source { address, named_by, ..self }

@@ -29,13 +29,16 @@ fn isolated<'a>(docker: &'a Docker, name: &str, options: &[&str]) -> Container<'
 fn a_container_without_a_network_is_reached_by_its_socket() {
     let docker = docker();
     let agent = agent(&docker, &[]);
-    let _server = isolated(&docker, "pg-socket", &["-e", "POSTGRES_USER=shop"]);
+    let _server = isolated(&docker, "pg-socket", &["-e", "POSTGRES_USER=shop", "-m", "512m"]);
     let _peer = isolated(&docker, "pg-peer", &["-e", "LOCAL=peer"]);
     assert_eq!(is_told(&agent, "pg-socket", None).labels["how"], "socket");
     is_up(&agent, "pg_up", "pg-socket");
     is_up(&agent, "pg_up", "pg-peer");
     let page = agent.scrape("/metrics/postgres");
     assert!(page.value("pg_stat_database_numbackends", &[("datname", "postgres"), ("target", "pg-socket")]).is_some());
+    let share = page.value("pg_shared_buffers_memory_ratio", &[("target", "pg-socket")]);
+    let buffers = page.value("pg_settings_shared_buffers_bytes", &[("target", "pg-socket")]).unwrap();
+    assert_eq!(share, Some(buffers / f64::from(512 << 20)), "of its own limit");
     assert!(page.all("stack_exporter_discovered_target").all(|series| series.labels["part"] == "postgres"));
     keeps_secrets(&agent);
 }

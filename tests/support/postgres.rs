@@ -32,7 +32,15 @@ impl Postgres {
     /// The server in the folder `bin`.
     pub fn start_from(bin: &Path, settings: &[&str]) -> Postgres {
         let mut server = Postgres::create(bin, settings);
-        server.initialize();
+        server.initialize(&[]);
+        server.resume();
+        server
+    }
+
+    /// The server in the folder `bin`, whose pages have checksums.
+    pub fn start_with_checksums(bin: &Path, settings: &[&str]) -> Postgres {
+        let mut server = Postgres::create(bin, settings);
+        server.initialize(&["--data-checksums"]);
         server.resume();
         server
     }
@@ -40,7 +48,7 @@ impl Postgres {
     /// Debian's server, which speaks TLS with one of the certificates of `pki` and takes its CA's from clients.
     pub fn start_with_tls(pki: &Pki, certificate: &str, settings: &[&str]) -> Postgres {
         let mut server = Postgres::create(Path::new(DEBIAN), &[settings, &["ssl=on", "ssl_ca_file=ca.crt"]].concat());
-        server.initialize();
+        server.initialize(&[]);
         let (cert, key) = (format!("{certificate}.crt"), format!("{certificate}.key"));
         for (from, to) in [(cert.as_str(), "server.crt"), (&key, "server.key"), ("ca.crt", "ca.crt")] {
             std::fs::copy(pki.path(from), server.data().join(to)).unwrap();
@@ -50,9 +58,9 @@ impl Postgres {
         server
     }
 
-    fn initialize(&self) {
+    fn initialize(&self, more: &[&str]) {
         let mut initdb = self.command("initdb");
-        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
+        initdb.args(more).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
         succeed(initdb.arg(self.data()));
     }
 

@@ -1,7 +1,7 @@
 //! The names of what is told of PostgreSQL beyond postgres_exporter.
 
 /// Families of `pg_*` that postgres_exporter has not.
-pub const BEYOND: [&str; 104] = [
+pub const BEYOND: [&str; 106] = [
     "pg_agent_cache_age_seconds",
     "pg_agent_connections",
     "pg_agent_database_age_seconds",
@@ -35,6 +35,7 @@ pub const BEYOND: [&str; 104] = [
     "pg_lock_tree_depth",
     "pg_lock_wait_longest_seconds",
     "pg_lock_waiting",
+    "pg_memory_worst_case_bytes",
     "pg_prepared_transactions",
     "pg_prepared_transactions_oldest_age_seconds",
     "pg_query_oldest_age_seconds",
@@ -54,6 +55,7 @@ pub const BEYOND: [&str; 104] = [
     "pg_sequence_used_ratio",
     "pg_sessions",
     "pg_settings_pending_restart",
+    "pg_shared_buffers_memory_ratio",
     "pg_stat_database_checksum_failures_total",
     "pg_stat_database_idle_in_transaction_seconds_total",
     "pg_stat_database_session_seconds_total",

@@ -13,6 +13,7 @@ mod indexes;
 mod io;
 mod limits;
 mod lock_tree;
+mod memory;
 mod prepared;
 mod progress;
 mod receiver;
@@ -29,10 +30,11 @@ mod wraparound;
 use super::collector::Entry;
 
 /// All of them.
-pub(super) static ENTRIES: [&Entry; 21] = [
+pub(super) static ENTRIES: [&Entry; 22] = [
     &blocking::ENTRY,
     &sessions::ENTRY,
     &limits::ENTRY,
+    &memory::ENTRY,
     &horizon::ENTRY,
     &prepared::ENTRY,
     &wraparound::ENTRY,

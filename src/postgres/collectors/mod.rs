@@ -10,7 +10,7 @@ pub(super) mod process_idle;
 mod replication;
 pub(super) mod replication_slots;
 mod roles;
-mod settings;
+pub(super) mod settings;
 pub(super) mod stat_activity;
 mod stat_activity_autovacuum;
 pub(super) mod stat_archiver;

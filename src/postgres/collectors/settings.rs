@@ -27,7 +27,8 @@ pub(super) static ENTRY: Entry = Entry {
     statements: &[Statement::stamp(|_| Some(STAMP.into())), Statement::kept(Schedule::Settings, |_| Some(SQL.into()), emit)],
 };
 
-const STAMP: &str = "SELECT pg_conf_load_time(), pg_is_in_recovery()";
+/// Other rows once the files were read again, or a standby was promoted.
+pub(in crate::postgres) const STAMP: &str = "SELECT pg_conf_load_time(), pg_is_in_recovery()";
 
 const SQL: &str = "SELECT name, CASE WHEN name IN ('statement_timeout', 'lock_timeout') THEN reset_val \
     WHEN name = 'transaction_read_only' AND NOT pg_is_in_recovery() THEN current_setting('default_transaction_read_only') \

@@ -1,14 +1,11 @@
 //! The host of a local server: its memory, the limits of the server's process, and kernel settings that Redis is sensitive to.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::super::info::Info;
 use super::super::target::Side;
 use crate::exposition::from_u64;
-use crate::system::Roots;
-
-/// The longest file that is read: none of them has more than a few kilobytes.
-const LONGEST: u64 = 64 * 1024;
+use crate::system::{Roots, host_memory, memory_limit, small};
 
 /// Names of server processes, by which a process id of INFO is known to mean the same process here: a server in a container
 /// tells the id that it has in there.
@@ -34,10 +31,10 @@ pub(super) struct Host {
 impl Host {
     /// Of a server in a container less is known: its processes have other numbers in there than here, and its network has a somaxconn of its own.
     pub(super) fn read(roots: &Roots, side: Side, info: &Info<'_>) -> Self {
-        let number = |path: PathBuf| read(&path)?.trim().parse().ok();
+        let number = |path: PathBuf| small(&path)?.trim().parse().ok();
         let kernel = Host {
-            memory: read(&roots.proc("meminfo")).and_then(|text| meminfo(&text)),
-            huge_pages: read(&roots.sys("kernel/mm/transparent_hugepage/enabled")).map(|text| text.contains("[always]")),
+            memory: host_memory(roots),
+            huge_pages: small(&roots.sys("kernel/mm/transparent_hugepage/enabled")).map(|text| text.contains("[always]")),
             overcommit: number(roots.proc("sys/vm/overcommit_memory")),
             ..Host::default()
         };
@@ -46,29 +43,16 @@ impl Host {
         }
         let process = info.get("process_id").and_then(|id| id.parse::<u32>().ok()).map(|id| roots.proc(id.to_string()));
         let is_server = |process: &PathBuf| {
-            read(&process.join("comm")).is_some_and(|comm| PROCESSES.iter().any(|name| comm.starts_with(name)))
+            small(&process.join("comm")).is_some_and(|comm| PROCESSES.iter().any(|name| comm.starts_with(name)))
         };
         let process = process.filter(is_server);
         Host {
-            cgroup: process.as_ref().and_then(|process| limit(roots, &read(&process.join("cgroup"))?)),
-            files: process.as_ref().and_then(|process| open_files(&read(&process.join("limits"))?)),
+            cgroup: process.as_ref().and_then(|process| memory_limit(roots, process)),
+            files: process.as_ref().and_then(|process| open_files(&small(&process.join("limits"))?)),
             somaxconn: number(roots.proc("sys/net/core/somaxconn")),
             ..kernel
         }
     }
-}
-
-fn read(path: &Path) -> Option<String> {
-    use std::io::Read;
-    let mut text = String::new();
-    std::fs::File::open(path).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
-    Some(text)
-}
-
-/// `MemTotal:       24684092 kB`
-fn meminfo(text: &str) -> Option<f64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim_end().parse::<f64>().ok()? * 1024.0)
 }
 
 /// `Max open files            10032                10032                files`: the first number counts.
@@ -76,36 +60,12 @@ fn open_files(text: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// `0::/system.slice/redis.service`, or with cgroup v1 `4:memory:/redis`
-///
-/// The smallest limit on the way up counts. A path that leaves the tree (a cgroup namespace gives `/../other`) is not followed.
-fn limit(roots: &Roots, text: &str) -> Option<f64> {
-    let find = |controller: &str| {
-        text.lines().find_map(|line| {
-            let (_, rest) = line.split_once(':')?;
-            let (controllers, path) = rest.split_once(':')?;
-            controllers.split(',').any(|own| own == controller).then_some(path)
-        })
-    };
-    let (top, path, file) = match find("memory") {
-        Some(path) => (roots.sys("fs/cgroup/memory"), path, "memory.limit_in_bytes"),
-        None => (roots.sys("fs/cgroup"), find("")?, "memory.max"),
-    };
-    let path = Path::new(path.trim_start_matches('/'));
-    if !path.components().all(|part| matches!(part, std::path::Component::Normal(_))) {
-        return None;
-    }
-    let limits = path.ancestors().filter_map(|path| read(&top.join(path).join(file))?.trim().parse::<f64>().ok());
-    // No limit is `max`, and with v1 a number near 2^63.
-    limits.filter(|limit| *limit < 1e18).reduce(f64::min)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_smallest_limit_on_the_way_up() {
+    fn only_a_process_of_the_servers_is_looked_at() {
         let dir = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = dir.path().join(path);
@@ -130,6 +90,5 @@ mod tests {
         assert_eq!((contained.cgroup, contained.files, contained.overcommit), (Some(2048.0), None, Some(0.0)));
         let other = Host::read(&roots, Side::Host, &Info::parse("process_id:8\n"));
         assert_eq!((other.cgroup, other.memory), (None, Some(1_048_576.0)), "not the server's process");
-        assert_eq!(limit(&roots, "0::/../system.slice\n"), None);
     }
 }
