@@ -14,7 +14,7 @@ use support::{Agent, wait_for};
 
 /// The rows: the first family of each, when it is told (`c`: with each scrape, `s`: on a schedule, `o`: where asked for), and our families,
 /// with the version of PostgreSQL that they take where it is not 10.
-const ROWS: [(&str, &str, &str); 36] = [
+const ROWS: [(&str, &str, &str); 37] = [
     ("pg_blocked_sessions", "c", "pg_blocked_sessions pg_blocking_root_sessions"),
     ("pg_lock_wait_longest_seconds", "c", "pg_lock_wait_longest_seconds"),
     ("pg_lock_tree_depth", "c", "pg_lock_tree_depth pg_lock_root_victims_max"),
@@ -109,15 +109,19 @@ const ROWS: [(&str, &str, &str); 36] = [
     ),
     ("pg_settings_pending_restart", "c", "pg_settings_pending_restart"),
     ("pg_shared_buffers_memory_ratio", "s", "pg_shared_buffers_memory_ratio pg_memory_worst_case_bytes"),
+    (
+        "pg_backend_group_{cpu_seconds_total,resident_bytes}",
+        "o",
+        "pg_backend_group_cpu_seconds_total pg_backend_group_resident_bytes",
+    ),
     ("pg_agent_query_duration_seconds", "c", "pg_agent_query_duration_seconds pg_agent_connections pg_agent_cache_age_seconds"),
 ];
 
 /// The rows that no family of `pg_*` on a server's page stands for, and why.
-const LEFT_OUT: [(&str, &str); 5] = [
+const LEFT_OUT: [(&str, &str); 4] = [
     ("pg_session_samples_total", "not told yet"),
     ("pg_settings_audit", "the audit of the whole host tells it, on its own page: stack_audit_*"),
     ("pg_log_messages_total", "the server's log is not read: a collector of logs does that"),
-    ("pg_backend_group_{cpu_seconds_total,resident_bytes}", "not told yet"),
     ("pgbouncer_*", "on the page of a PgBouncer's console: tests/postgres_pgbouncer.rs"),
 ];
 
@@ -259,9 +263,13 @@ fn every_row_is_on_a_page(major: u32) {
     let (server, standby) = eventful(major);
     let only = ["--no-host", "--no-containers", "--no-redis"];
     let mut asked_for = every_collector();
-    asked_for.extend(["slru", "statement_costs", "bloat"].map(|name| format!("--postgres.collector.{name}")));
+    asked_for.extend(["slru", "statement_costs", "bloat", "backend_group"].map(|name| format!("--postgres.collector.{name}")));
     let asked_for: Vec<&str> = only.into_iter().chain(asked_for.iter().map(String::as_str)).collect();
-    let agent = |of: &Postgres, flags: &[&str]| Agent::start(flags, &[("DATA_SOURCE_NAME", &of.dsn("shop"))]);
+    let agent = |of: &Postgres, flags: &[&str]| {
+        // By its socket, which leads to its processes.
+        let dsn = format!("host={} port={} user=postgres dbname=shop", of.socket_folder().display(), of.port);
+        Agent::start(flags, &[("DATA_SOURCE_NAME", &dsn)])
+    };
     let _still = begin(&server, major);
     let (plain, full, standbys) = (agent(&server, &only), agent(&server, &asked_for), agent(&standby, &only));
     let (mut seen, mut with_flags) = (BTreeSet::new(), BTreeSet::new());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::gates::Gate;
 use super::options::Options;
+use super::processes::Processes;
 use super::schedule::Schedule;
 use super::table::Table;
 use crate::exposition::Samples;
@@ -75,7 +76,7 @@ impl Statement {
 }
 
 /// What a session learned about its server when it was opened.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Server {
     /// Major version: 10 to 18.
     pub(super) major: u32,
@@ -87,6 +88,9 @@ pub(super) struct Server {
     pub(super) address: String,
     /// The memory that it may use in bytes; `None` for a server elsewhere.
     pub(super) memory: Option<f64>,
+    /// Its postmaster by its number in the process table that we see, if it is on this machine.
+    pub(super) postmaster: Option<u32>,
+    pub(super) processes: Arc<Processes>,
     /// What the operator wants to see of it.
     pub(super) options: Arc<Options>,
 }

@@ -26,6 +26,7 @@ mod pairs;
 mod passfile;
 mod pgbouncer;
 mod probe;
+mod processes;
 mod queries;
 mod refused;
 mod registry;

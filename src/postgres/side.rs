@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::dsn::Dsn;
+use super::processes::Processes;
 use crate::discovery::Container;
 use crate::exposition::from_u64;
 use crate::scrape::Sources;
@@ -23,11 +24,13 @@ pub(super) struct Side {
     /// Whether it is asked by a socket, or at an address that leads nowhere else.
     is_here: bool,
     memory: Option<(Instant, Option<f64>)>,
+    pub(super) processes: Arc<Processes>,
 }
 
 impl Side {
     pub(super) fn of(dsn: &Dsn, name: &str, roots: &Roots, sources: &Sources) -> Self {
-        Side { roots: roots.clone(), sources: sources.clone(), name: name.to_owned(), is_here: dsn.is_here(), memory: None }
+        let (processes, is_here) = (Arc::new(Processes::new(roots)), dsn.is_here());
+        Side { roots: roots.clone(), sources: sources.clone(), name: name.to_owned(), is_here, memory: None, processes }
     }
 
     /// The memory that the server may use in bytes, its postmaster being the process `postmaster`: its container's limit, or that of
@@ -52,6 +55,11 @@ impl Side {
     /// Has memory looked at again: what is at the other end may be another server.
     pub(super) fn forget(&mut self) {
         self.memory = None;
+    }
+
+    /// The process of the server's postmaster, or above it, where it is on this machine; `peer` listens at the socket that it is asked by.
+    pub(super) fn postmaster(&self, peer: Option<u32>) -> Option<u32> {
+        self.container().and_then(|container| container.pid).or(peer)
     }
 
     fn container(&self) -> Option<Arc<Container>> {

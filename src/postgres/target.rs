@@ -101,6 +101,8 @@ impl Target {
             match self.access.open(None, until.min(Instant::now() + self.access.connect_timeout)).await {
                 Ok(mut session) => {
                     session.server.options = self.options.clone();
+                    session.server.processes = self.side.processes.clone();
+                    session.server.postmaster = self.side.postmaster(session.peer);
                     self.side.forget();
                     self.plan = Some(round::plan(&self.collectors, &session.server, self.plan.take()));
                     self.session = Some(session);

@@ -28,7 +28,7 @@ fn isolated<'a>(docker: &'a Docker, name: &str, options: &[&str]) -> Container<'
 #[test]
 fn a_container_without_a_network_is_reached_by_its_socket() {
     let docker = docker();
-    let agent = agent(&docker, &[]);
+    let agent = agent(&docker, &["--postgres.collector.backend_group"]);
     let _server = isolated(&docker, "pg-socket", &["-e", "POSTGRES_USER=shop", "-m", "512m"]);
     let _peer = isolated(&docker, "pg-peer", &["-e", "LOCAL=peer"]);
     assert_eq!(is_told(&agent, "pg-socket", None).labels["how"], "socket");
@@ -39,6 +39,9 @@ fn a_container_without_a_network_is_reached_by_its_socket() {
     let share = page.value("pg_shared_buffers_memory_ratio", &[("target", "pg-socket")]);
     let buffers = page.value("pg_settings_shared_buffers_bytes", &[("target", "pg-socket")]).unwrap();
     assert_eq!(share, Some(buffers / f64::from(512 << 20)), "of its own limit");
+    // Whatever the numbers of its processes are in there.
+    let checkpointer = [("target", "pg-socket"), ("backend_type", "checkpointer")];
+    assert!(page.value("pg_backend_group_resident_bytes", &checkpointer).is_some_and(|bytes| bytes > 0.0));
     assert!(page.all("stack_exporter_discovered_target").all(|series| series.labels["part"] == "postgres"));
     keeps_secrets(&agent);
 }

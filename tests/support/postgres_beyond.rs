@@ -1,7 +1,7 @@
 //! The names of what is told of PostgreSQL beyond postgres_exporter.
 
 /// Families of `pg_*` that postgres_exporter has not.
-pub const BEYOND: [&str; 106] = [
+pub const BEYOND: [&str; 108] = [
     "pg_agent_cache_age_seconds",
     "pg_agent_connections",
     "pg_agent_database_age_seconds",
@@ -15,6 +15,8 @@ pub const BEYOND: [&str; 106] = [
     "pg_autovacuum_due_oldest_seconds",
     "pg_autovacuum_tables_due",
     "pg_autovacuum_workers",
+    "pg_backend_group_cpu_seconds_total",
+    "pg_backend_group_resident_bytes",
     "pg_blocked_sessions",
     "pg_blocking_root_sessions",
     "pg_checkpoint_last_timestamp_seconds",

@@ -5,6 +5,7 @@
 
 mod archive_status;
 pub(super) mod archiver;
+mod backend_group;
 mod bloat;
 mod blocking;
 mod checkpoints;
@@ -30,7 +31,7 @@ mod wraparound;
 use super::collector::Entry;
 
 /// All of them.
-pub(super) static ENTRIES: [&Entry; 22] = [
+pub(super) static ENTRIES: [&Entry; 23] = [
     &blocking::ENTRY,
     &sessions::ENTRY,
     &limits::ENTRY,
@@ -53,4 +54,5 @@ pub(super) static ENTRIES: [&Entry; 22] = [
     &slru::ENTRY,
     &statement_costs::ENTRY,
     &bloat::ENTRY,
+    &backend_group::ENTRY,
 ];
