@@ -131,7 +131,7 @@ impl Page {
             }
             let before = cursor.piece.checked_sub(1).and_then(|before| self.pieces.get(before));
             if cursor.offset == 0 && before.is_none_or(|before| before.family != piece.family) {
-                header(self.source(piece), piece.stretch(), out);
+                self.source(piece).header(piece.stretch(), out);
             }
             match self.rest(cursor, piece) {
                 Some((offset, rest)) => {
@@ -213,32 +213,6 @@ impl Piece {
 
     fn stretch(&self) -> usize {
         usize::try_from(self.stretch).unwrap_or(usize::MAX)
-    }
-}
-
-fn header(samples: &Samples, stretch: usize, out: &mut Vec<u8>) {
-    let name = samples.name(stretch);
-    out.extend_from_slice(b"# HELP ");
-    out.extend_from_slice(name.as_bytes());
-    out.push(b' ');
-    escape_help(out, samples.help(stretch).as_bytes());
-    out.extend_from_slice(b"\n# TYPE ");
-    out.extend_from_slice(name.as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(samples.kind(stretch).word().as_bytes());
-    out.push(b'\n');
-}
-
-fn escape_help(out: &mut Vec<u8>, help: &[u8]) {
-    if memchr::memchr2(b'\\', b'\n', help).is_none() {
-        return out.extend_from_slice(help);
-    }
-    for &byte in help {
-        match byte {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            _ => out.push(byte),
-        }
     }
 }
 

@@ -15,6 +15,29 @@ const FIRST: (usize, usize) = (2048, 16);
 /// Bytes of text that are kept for the next scrape.
 const USUAL: usize = 256 * 1024;
 
+/// What a line with a family's help begins with.
+const HELP: &str = "# HELP ";
+
+/// Writes the lines HELP and TYPE of a family by `put`: backslash and newline escaped in the help, as the format asks.
+fn header(name: &str, help: &str, kind: Kind, mut put: impl FnMut(&str)) {
+    put(HELP);
+    put(name);
+    put(" ");
+    let mut rest = help;
+    while let Some((plain, special)) = memchr::memchr2(b'\\', b'\n', rest.as_bytes()).and_then(|at| rest.split_at_checked(at)) {
+        put(plain);
+        let behind = special.strip_prefix('\\');
+        put(if behind.is_some() { "\\\\" } else { "\\n" });
+        rest = behind.or_else(|| special.strip_prefix('\n')).unwrap_or_default();
+    }
+    put(rest);
+    put("\n# TYPE ");
+    put(name);
+    put(" ");
+    put(kind.word());
+    put("\n");
+}
+
 /// The family that a stretch of lines belongs to.
 #[derive(Clone, Copy, Debug)]
 enum Owner {
@@ -23,11 +46,12 @@ enum Owner {
     Named(usize),
 }
 
-/// A family whose name comes from the input. Name and help are ranges of [`Samples::names`].
+/// A family whose name comes from the input. Its lines HELP and TYPE, which are often shown again, and its name therein are ranges of
+/// [`Samples::names`].
 #[derive(Clone, Debug)]
 struct Named {
+    header: Range<usize>,
     name: Range<usize>,
-    help: Range<usize>,
     kind: Kind,
 }
 
@@ -35,7 +59,7 @@ impl Named {
     /// The same behind so many bytes of names.
     fn moved(self, names: usize) -> Named {
         let moved = |range: Range<usize>| range.start + names..range.end + names;
-        Named { name: moved(self.name), help: moved(self.help), kind: self.kind }
+        Named { header: moved(self.header), name: moved(self.name), kind: self.kind }
     }
 }
 
@@ -102,11 +126,10 @@ impl Samples {
         let is_named = matches!(self.spans.last(), Some(Span { owner: Owner::Named(_), .. }));
         if !(is_named && last.is_some_and(|last| self.name(last) == name)) {
             let start = self.names.len();
-            self.names.push_str(name);
-            let middle = self.names.len();
-            self.names.push_str(help);
+            header(name, help, kind, |text| self.names.push_str(text));
             self.open(Owner::Named(self.named.len()));
-            self.named.push(Named { name: start..middle, help: middle..self.names.len(), kind });
+            let behind = start + HELP.len();
+            self.named.push(Named { header: start..self.names.len(), name: behind..behind + name.len(), kind });
         }
         let name = self.named.last().and_then(|named| self.names.get(named.name.clone())).unwrap_or_default();
         Rows { name: name.as_bytes(), text: &mut self.text, common: &self.common, series: &mut self.series }
@@ -143,14 +166,17 @@ impl Samples {
         }
     }
 
-    /// The help of a stretch's family.
-    pub(super) fn help(&self, stretch: usize) -> &str {
+    /// Appends the lines HELP and TYPE of a stretch's family.
+    pub(super) fn header(&self, stretch: usize, out: &mut Vec<u8>) {
         match self.spans.get(stretch).map(|span| span.owner) {
-            Some(Owner::Static(family)) => family.help,
-            Some(Owner::Named(place)) => {
-                self.named.get(place).and_then(|named| self.names.get(named.help.clone())).unwrap_or_default()
+            Some(Owner::Static(family)) => {
+                header(family.name, family.help, family.kind, |text| out.extend_from_slice(text.as_bytes()));
             }
-            None => "",
+            Some(Owner::Named(place)) => {
+                let text = self.named.get(place).and_then(|named| self.names.get(named.header.clone())).unwrap_or_default();
+                out.extend_from_slice(text.as_bytes());
+            }
+            None => {}
         }
     }
 
