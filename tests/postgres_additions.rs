@@ -14,7 +14,7 @@ use support::{Agent, wait_for};
 
 /// The rows: the first family of each, when it is told (`c`: with each scrape, `s`: on a schedule, `o`: where asked for), and our families,
 /// with the version of PostgreSQL that they take where it is not 10.
-const ROWS: [(&str, &str, &str); 37] = [
+const ROWS: [(&str, &str, &str); 38] = [
     ("pg_blocked_sessions", "c", "pg_blocked_sessions pg_blocking_root_sessions"),
     ("pg_lock_wait_longest_seconds", "c", "pg_lock_wait_longest_seconds"),
     ("pg_lock_tree_depth", "c", "pg_lock_tree_depth pg_lock_root_victims_max"),
@@ -22,6 +22,7 @@ const ROWS: [(&str, &str, &str); 37] = [
     ("pg_transaction_oldest_age_seconds", "c", "pg_transaction_oldest_age_seconds"),
     ("pg_query_oldest_age_seconds", "c", "pg_query_oldest_age_seconds"),
     ("pg_sessions", "c", "pg_sessions"),
+    ("pg_session_samples_total", "o", "pg_session_samples_total"),
     ("pg_connections_used", "c", "pg_connections_used pg_connections_limit pg_connections_reserved"),
     ("pg_xmin_horizon_age_transactions", "c", "pg_xmin_horizon_age_transactions"),
     ("pg_database_xid_age_transactions", "c", "pg_database_xid_age_transactions pg_database_mxid_age_multixacts"),
@@ -118,8 +119,7 @@ const ROWS: [(&str, &str, &str); 37] = [
 ];
 
 /// The rows that no family of `pg_*` on a server's page stands for, and why.
-const LEFT_OUT: [(&str, &str); 4] = [
-    ("pg_session_samples_total", "not told yet"),
+const LEFT_OUT: [(&str, &str); 3] = [
     ("pg_settings_audit", "the audit of the whole host tells it, on its own page: stack_audit_*"),
     ("pg_log_messages_total", "the server's log is not read: a collector of logs does that"),
     ("pgbouncer_*", "on the page of a PgBouncer's console: tests/postgres_pgbouncer.rs"),
@@ -263,7 +263,10 @@ fn every_row_is_on_a_page(major: u32) {
     let (server, standby) = eventful(major);
     let only = ["--no-host", "--no-containers", "--no-redis"];
     let mut asked_for = every_collector();
-    asked_for.extend(["slru", "statement_costs", "bloat", "backend_group"].map(|name| format!("--postgres.collector.{name}")));
+    asked_for.extend(
+        ["slru", "statement_costs", "bloat", "backend_group", "session_samples"]
+            .map(|name| format!("--postgres.collector.{name}")),
+    );
     let asked_for: Vec<&str> = only.into_iter().chain(asked_for.iter().map(String::as_str)).collect();
     let agent = |of: &Postgres, flags: &[&str]| {
         // By its socket, which leads to its processes.

@@ -82,3 +82,49 @@ fn what_backends_take_is_summed_by_kind_and_database() {
         (Some(1.0), Some(0.0))
     );
 }
+
+#[test]
+fn sessions_are_seen_in_proportion_to_what_they_do() {
+    let server = Postgres::start(&["deadlock_timeout=60s"]);
+    server.sql("postgres", "CREATE TABLE t (i int)");
+    let agent = agent(&server, "session_samples");
+    let mut holder = server.session("postgres");
+    holder.run("BEGIN; LOCK TABLE t; SELECT 1");
+    let statements =
+        ["SELECT pg_sleep(600)", "SELECT pg_sleep(600)", "SELECT pg_sleep(600)", "SELECT count(*) FROM t", "TABLE t"];
+    let _others = statements.map(|sql| {
+        let mut session = server.session("postgres");
+        session.send(sql);
+        session
+    });
+    let kinds =
+        [("idle in transaction", "Client", "ClientRead"), ("active", "Timeout", "PgSleep"), ("active", "Lock", "relation")];
+    let seen = || {
+        let page = agent.scrape(PAGE);
+        kinds.map(|(state, kind, event)| {
+            let labels = [("state", state), ("wait_event_type", kind), ("wait_event", event)];
+            page.value("pg_session_samples_total", &labels).unwrap_or(0.0)
+        })
+    };
+    let doing = "SELECT count(*) FROM pg_stat_activity WHERE wait_event IN ('PgSleep', 'relation')";
+    wait_for("all of them", PATIENCE, || server.number("postgres", doing) == 5.0);
+    // From a look on that sees all of them.
+    let early = seen();
+    wait_for("such a look", PATIENCE, || seen()[2] >= early[2] + 4.0);
+    let (first, start) = (seen(), std::time::Instant::now());
+    wait_for("some seconds", PATIENCE, || seen()[0] >= first[0] + 2.0);
+    let (last, took) = (seen(), start.elapsed().as_secs_f64());
+    let [held, slept, waited] = [0, 1, 2].map(|at| last[at] - first[at]);
+    assert!((slept - 3.0 * held).abs() < 1e-6 && (waited - 2.0 * held).abs() < 1e-6, "{first:?} {last:?}");
+    // Seconds of the clock, but for a look that began before them and was late.
+    assert!(held <= took + 6.0, "{held} s of {took}");
+
+    // One session of its own, and one again once it is ended.
+    let ours = "FROM pg_stat_activity WHERE application_name = 'stack-exporter'";
+    assert_eq!(agent.scrape(PAGE).value("pg_agent_connections", &[]), Some(2.0));
+    server.sql("postgres", &format!("SELECT pg_terminate_backend(pid) {ours}"));
+    let before = seen()[0];
+    wait_for("looks of another session", PATIENCE, || seen()[0] >= before + 2.0);
+    wait_for("no third", PATIENCE, || server.number("postgres", &format!("SELECT count(*) {ours}")) == 2.0);
+    assert_eq!(agent.get("/metrics/postgres?collect[]=locks").matches("pg_session_samples").count(), 0);
+}

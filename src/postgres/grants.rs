@@ -19,13 +19,15 @@ const ROLE: &str = "stack_exporter";
 const MONITOR: [&str; 3] = ["wal", "archive_status", "buffercache_summary"];
 
 /// Collectors that show the other sessions' activity, other users' statements, sizes or positions: NULL or refused without the right.
-const STATISTICS: [&str; 18] = [
+const STATISTICS: [&str; 20] = [
+    "backend_group",
     "blocking",
     "database",
     "long_running_transactions",
     "process_idle",
     "receiver",
     "replication",
+    "session_samples",
     "sessions",
     "slots",
     "standbys",

@@ -32,6 +32,7 @@ mod refused;
 mod registry;
 mod retired;
 mod round;
+mod sampler;
 mod schedule;
 mod security;
 mod session;
@@ -74,7 +75,7 @@ pub fn check_queries(text: &str) -> Result<(), Error> {
 
 /// Every collector: those of the contract, and ours.
 fn entries() -> impl Iterator<Item = &'static Entry> {
-    collectors::ENTRIES.into_iter().chain(beyond::ENTRIES).chain([&databases::ENTRY])
+    collectors::ENTRIES.into_iter().chain(beyond::ENTRIES).chain([&databases::ENTRY, &sampler::ENTRY])
 }
 
 fn flags() -> Vec<&'static Flag> {

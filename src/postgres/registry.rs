@@ -8,7 +8,7 @@ use super::options::Options;
 use super::pgbouncer::{self, Bouncer};
 use super::side::Side;
 use super::target::{Access, Target};
-use super::{databases, queries, up};
+use super::{databases, queries, sampler, up};
 use crate::exposition::Labels;
 use crate::scrape::{Job, Part, Source, Sources, Worker};
 use crate::system::Roots;
@@ -54,10 +54,11 @@ impl Registry {
         found.map(|(name, access)| (name.clone(), access.clone()))
     }
 
-    /// The source of a server that is asked once: of its other databases, which are visited in the background, there is nothing to tell.
+    /// The source of a server that is asked once: of its other databases and of samples, which are looked at in the background, there is nothing
+    /// to tell.
     pub(super) fn visit<W: Worker>(&self, access: Access, wrap: impl FnOnce(Watched) -> W) -> Source {
         let mut enabled = self.enabled.clone();
-        enabled.retain(|entry| !std::ptr::eq(*entry, &databases::ENTRY));
+        enabled.retain(|entry| ![&databases::ENTRY, &sampler::ENTRY].iter().any(|other| std::ptr::eq(*entry, *other)));
         let name = access.dsn.address();
         let watched = self.watch(&name, access, Labels::new(), enabled.clone());
         self.source(&name, &enabled, watched.is_server(), wrap(watched))

@@ -13,9 +13,10 @@ use super::dsn::Dsn;
 use super::options::Options;
 use super::queries::Runner;
 use super::round::{self, Plan, Round};
+use super::sampler::Sampler;
 use super::session::{Session, Trouble};
 use super::side::Side;
-use super::{asked, targets, up};
+use super::{asked, sampler, targets, up};
 use crate::exposition::{Labels, Samples};
 use crate::scrape::{Job, Worker};
 use crate::system::Fault;
@@ -56,6 +57,7 @@ pub(super) struct Target {
     session: Option<Session>,
     plan: Option<Plan>,
     databases: Databases,
+    sampler: Option<Sampler>,
     pause: Option<Pause>,
     scrapes: u64,
 }
@@ -76,6 +78,8 @@ impl Target {
         options: Arc<Options>,
     ) -> Self {
         let queries = Runner::new(options.queries.clone());
+        let samples = collectors.iter().any(|entry| std::ptr::eq(*entry, &sampler::ENTRY));
+        let sampler = samples.then(|| Sampler::start(access.clone()));
         Target {
             access,
             side,
@@ -86,6 +90,7 @@ impl Target {
             session: None,
             plan: None,
             databases: Databases::default(),
+            sampler,
             pause: None,
             scrapes: 0,
         }
@@ -162,11 +167,13 @@ impl Worker for Target {
         self.scrapes += 1;
         let mut samples = Samples::with_common(labels.clone());
         up::emit(outcome.as_ref().ok(), &self.options, start.elapsed(), self.scrapes, &mut samples);
-        asked::emit_connections(usize::from(self.session.is_some()) + self.databases.connections(), &mut samples);
+        let others = self.databases.connections() + self.sampler.as_ref().map_or(0, Sampler::connections);
+        asked::emit_connections(usize::from(self.session.is_some()) + others, &mut samples);
         self.plan.iter().for_each(|plan| plan.emit_failures(&mut samples));
         if let Ok(server) = &outcome {
             self.plan.iter().for_each(|plan| plan.emit_refused(&mut samples));
             self.plan.iter().for_each(|plan| plan.emit_asked(&mut samples));
+            self.sampler.iter().filter(|_| job.wants(sampler::ENTRY.name)).for_each(|sampler| sampler.emit(&mut samples));
             if let Some(listed) = round.databases.take() {
                 if self.databases.follow(&listed, &self.access, &self.options, &self.collectors) {
                     self.plan.iter_mut().for_each(|plan| plan.forget("database"));

@@ -1,7 +1,7 @@
 //! The names of what is told of PostgreSQL beyond postgres_exporter.
 
 /// Families of `pg_*` that postgres_exporter has not.
-pub const BEYOND: [&str; 108] = [
+pub const BEYOND: [&str; 109] = [
     "pg_agent_cache_age_seconds",
     "pg_agent_connections",
     "pg_agent_database_age_seconds",
@@ -55,6 +55,7 @@ pub const BEYOND: [&str; 108] = [
     "pg_replication_write_lag_bytes",
     "pg_replication_write_lag_seconds",
     "pg_sequence_used_ratio",
+    "pg_session_samples_total",
     "pg_sessions",
     "pg_settings_pending_restart",
     "pg_shared_buffers_memory_ratio",
