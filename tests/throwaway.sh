@@ -3,7 +3,7 @@
 #
 #   install_packages NAME...   installs what is missing, without starting a service
 #   require_rust               a Rust toolchain that can build this package, or a message and exit 1
-#   start_docker               a Docker daemon of its own: sets $docker_host, and an image busybox:test to run
+#   start_docker [OPTION...]   a Docker daemon of its own: sets $docker_host, and an image busybox:test to run
 #   fetch_cadvisor             cAdvisor 0.38.7 of Debian 11 below target/: sets $cadvisor
 #   on_exit COMMAND...         runs COMMAND when the caller ends, last registered first
 #
@@ -94,7 +94,7 @@ start_docker() {
   # No bridge and no firewall rules: containers have no network, the host's, or another container's.
   unshare --mount sh -c 'mount --make-rshared / && exec dockerd "$@"' sh \
     --host "$docker_host" --data-root "$root/data" --exec-root "$root/exec" --pidfile "$root/dockerd.pid" \
-    --storage-driver vfs --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false \
+    --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false "${@:---storage-driver=vfs}" \
     >"$root/log" 2>&1 </dev/null &
   on_exit stop_docker "$!" "$root"
   wait_for 60 docker_ready || { tail -n 20 "$root/log" >&2; fail "the throw-away Docker daemon does not start"; }
