@@ -104,3 +104,36 @@ fn kills_are_counted_that_come_early_out_of_order_or_between_two_sessions() {
     });
     assert_eq!(kills(), Some(4.0));
 }
+
+#[test]
+fn two_scrapes_are_the_same_to_the_letter() {
+    // Of keys that become one name the first that is not empty is shown, each time.
+    let labels = r#"{"a.b":"","a_b":"third","a-b":"second","com.docker.compose.project":"p","":"none","empty":""}"#;
+    const LABELS: &str = r#"{"com.docker.compose.project":"p"}"#;
+    let inspected = inspect().replace(LABELS, labels);
+    let inspected: &'static str = Box::leak(inspected.into_boxed_str());
+    let engine = Engine::start_with(move |question, _| match question {
+        "GET /version" => Some((200, version())),
+        "GET /containers/json" => Some((200, list())),
+        "GET /events" => None,
+        _ => Some((200, inspected.to_owned())),
+    });
+    let machine = v2();
+    let agent = machine.agent_with(&engine.address(), &["--containers.labels=all"]);
+    let shown = || -> Vec<String> {
+        let page = agent.get("/metrics/containers");
+        // What the host's disks hold changes meanwhile.
+        let changes = |line: &&str| line.starts_with("container_last_seen") || line.starts_with("container_fs_");
+        let own = |line: &&str| line.starts_with("container_") || line.starts_with("machine_");
+        page.lines().filter(own).filter(|line| !changes(line)).map(str::to_owned).collect()
+    };
+    wait_for("the labels", Duration::from_secs(30), || shown().iter().any(|line| line.contains("container_label_a_b")));
+    let first = shown();
+    for _ in 0..20 {
+        similar_asserts::assert_eq!(shown(), first);
+    }
+    assert!(first.iter().any(|line| line.contains(r#"container_label_a_b="second""#)), "{first:#?}");
+    // Nor has any an empty label or a time of its own, which would keep the dead alive.
+    assert!(first.iter().all(|line| !line.contains(r#"="""#)), "{first:#?}");
+    assert!(first.iter().all(|line| line.rsplit('}').next().unwrap().split_whitespace().count() <= 2), "{first:#?}");
+}
