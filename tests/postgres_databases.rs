@@ -273,3 +273,25 @@ fn names_are_told_to_the_letter() {
         assert!(shown, "{:#?}", page.all("pg_stat_statements_query_id").collect::<Vec<_>>());
     }
 }
+
+/// A database with the encoding SQL_ASCII takes any bytes in, and the server then refuses to tell the texts of all statements.
+#[test]
+fn a_text_that_cannot_be_told_costs_the_texts_only() {
+    use std::io::Write;
+    let server = Postgres::start(&["shared_preload_libraries=pg_stat_statements"]);
+    server.sql("postgres", "CREATE DATABASE raw ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
+    server.sql("postgres", "CREATE EXTENSION pg_stat_statements");
+    let mut psql = server.psql("raw").stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    psql.stdin.take().unwrap().write_all(b"SET client_encoding = 'SQL_ASCII'; SELECT pg_sleep(0.1) AS caf\xe9;\n").unwrap();
+    assert!(psql.wait().unwrap().success());
+    let texts = "--postgres.collector.stat_statements.include_query";
+    for (flags, fine) in [(&[][..], 1.0), (&[texts], 0.0)] {
+        let agent = agent(&server, &[&["--postgres.collector.stat_statements"], flags].concat(), &[]);
+        let page = agent.scrape(PAGE);
+        let slept = page.all("pg_stat_statements_seconds_total").filter(|series| series.labels["datname"] == "raw");
+        assert!(slept.map(|series| series.value).sum::<f64>() > 0.1, "{}", agent.log());
+        assert_eq!(page.value("pg_scrape_collector_success", &[("collector", "stat_statements")]), Some(fine));
+        let failed = page.all("pg_scrape_collector_success").filter(|series| series.value == 0.0).count();
+        assert_eq!(failed, usize::from(fine == 0.0), "{}", agent.log());
+    }
+}

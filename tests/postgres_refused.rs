@@ -64,7 +64,7 @@ fn what_is_refused_for_good_costs_no_round_trip_and_is_told() {
             .map(|series| (series.labels["collector"].clone(), series.labels["sqlstate"].clone()))
             .collect()
     };
-    let wanted: Vec<_> = [("archive_status", "42501"), ("stat_statements", "42P01"), ("wal", "42501")]
+    let wanted: Vec<_> = [("archive_status", "42501"), ("stat_statements", "42883"), ("wal", "42501")]
         .map(|(collector, state)| (collector.to_owned(), state.to_owned()))
         .into_iter()
         .collect();

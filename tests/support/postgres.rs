@@ -136,7 +136,9 @@ impl Postgres {
         wait_for("the server to start", Duration::from_secs(60), || {
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "the server ended: {}", self.log());
-            self.psql("postgres").args(["-c", "SELECT 1"]).output().unwrap().status.success()
+            // At its port another server could answer, for whose sake this one is about to end.
+            let folder = self.psql("postgres").args(["-c", "SHOW data_directory"]).output().unwrap().stdout;
+            String::from_utf8_lossy(&folder).trim_end() == self.data().display().to_string()
         });
     }
 

@@ -60,8 +60,8 @@ pub(in crate::postgres) fn costs_at(major: u32) -> usize {
     FIRST + column::count(&COLUMNS, major)
 }
 
-/// The columns of numbers follow user, database, id and text.
-const FIRST: usize = 4;
+/// The columns of numbers follow user, database and id.
+pub(in crate::postgres) const FIRST: usize = 3;
 
 pub(super) static ENTRY: Entry = Entry {
     name: "stat_statements",
@@ -70,7 +70,7 @@ pub(super) static ENTRY: Entry = Entry {
         false,
         "The statements that cost most (extension pg_stat_statements).",
     ),
-    statements: &[Statement::new(sql, emit)],
+    statements: &[Statement::new(sql, emit), Statement::new(texts, emit_texts)],
 };
 
 /// What is shown in place of a text that may hold a password: the server keeps the constants of `ALTER ROLE` as they were written.
@@ -82,35 +82,66 @@ pub(in crate::postgres) fn sql(server: &Server) -> Option<Cow<'static, str>> {
     Some(select(server, &format!("{own}, {costs}")).into())
 }
 
-/// User, database, id and text of each statement, and `columns` of it.
+/// User, database and id of each statement, and `columns` of it, without the server's reading of the file of texts.
 pub(in crate::postgres) fn select(server: &Server, columns: &str) -> String {
-    let time = if server.major >= 13 { "total_exec_time" } else { "total_time" };
-    let text = match server.options.query_length {
-        Some(length) => format!("min(CASE WHEN s.query ~* 'password' THEN '{SECRET}' ELSE left(s.query, {length}) END)"),
-        None => "NULL".to_owned(),
-    };
-    let wanted = |databases: &str, users: &str| {
-        let databases = options::not_in(databases, &server.options.without_databases);
-        format!("{databases} AND {}", options::not_in(users, &server.options.without_users))
-    };
     format!(
-        "SELECT pg_get_userbyid(s.userid), d.datname, coalesce(s.queryid::text, 'unknown'), {text}, {columns} FROM pg_stat_statements s \
-             JOIN pg_database d ON d.oid = s.dbid WHERE s.{time} > (SELECT percentile_cont(0.1) WITHIN GROUP (ORDER BY {time}) \
-             FROM pg_stat_statements) AND {} GROUP BY 1, 2, 3 ORDER BY sum(s.{time}) DESC LIMIT {}",
-        wanted("d.datname", "pg_get_userbyid(s.userid)"),
-        server.options.limit,
+        "SELECT pg_get_userbyid(s.userid), d.datname, {ID}, {columns} FROM pg_stat_statements(false) s {} GROUP BY 1, 2, 3 \
+         ORDER BY {}",
+        wanted(server),
+        dearest(server)
     )
 }
 
+/// Id and text of the same statements, where texts are wanted. Asked by itself: the server refuses all texts for the sake of one that a database
+/// with the encoding SQL_ASCII took in and that is not in the encoding of ours.
+fn texts(server: &Server) -> Option<Cow<'static, str>> {
+    let length = server.options.query_length?;
+    let text = format!("min(CASE WHEN s.query ~* 'password' THEN '{SECRET}' ELSE left(s.query, {length}) END)");
+    Some(
+        format!(
+            "SELECT {ID}, {text} FROM pg_stat_statements s {} GROUP BY s.userid, s.dbid, 1 ORDER BY {}",
+            wanted(server),
+            dearest(server)
+        )
+        .into(),
+    )
+}
+
+const ID: &str = "coalesce(s.queryid::text, 'unknown')";
+
+fn time(server: &Server) -> &'static str {
+    if server.major >= 13 { "total_exec_time" } else { "total_time" }
+}
+
+/// What statements `s` count.
+fn wanted(server: &Server) -> String {
+    let (time, options) = (time(server), &server.options);
+    let databases = options::not_in("d.datname", &options.without_databases);
+    let users = options::not_in("pg_get_userbyid(s.userid)", &options.without_users);
+    format!(
+        "JOIN pg_database d ON d.oid = s.dbid WHERE s.{time} > (SELECT percentile_cont(0.1) WITHIN GROUP (ORDER BY {time}) \
+         FROM pg_stat_statements(false)) AND {databases} AND {users}"
+    )
+}
+
+fn dearest(server: &Server) -> String {
+    format!("sum(s.{}) DESC LIMIT {}", time(server), server.options.limit)
+}
+
 fn emit(server: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
-    let mut shown = HashSet::new();
-    for row in table.rows() {
-        if let Some(text) = row.text(3).filter(|_| shown.insert(row.label(2))) {
-            out.family(&TEXT).add([("queryid", row.label(2)), ("query", text)], 1u8);
-        }
-    }
     let labels = column::labels(table, ["user", "datname", "queryid"]);
     column::emit(&COLUMNS, server.major, table, FIRST, &labels, Null::Zero, out)
+}
+
+fn emit_texts(_: &Server, table: &Table, out: &mut Samples) -> Result<(), Fault> {
+    let mut shown = HashSet::new();
+    let mut family = out.family(&TEXT);
+    for row in table.rows() {
+        if let Some(text) = row.text(1).filter(|_| shown.insert(row.label(0))) {
+            family.add([("queryid", row.label(0)), ("query", text)], 1u8);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -121,7 +152,7 @@ mod tests {
 
     #[test]
     fn five_counters_a_statement_on_every_version() {
-        let row = [Some("app"), Some("shop"), Some("-42"), None, Some("2"), Some("20"), Some("0.5"), Some("0"), Some("0")];
+        let row = [Some("app"), Some("shop"), Some("-42"), Some("2"), Some("20"), Some("0.5"), Some("0"), Some("0")];
         for major in [10, 13, 17] {
             let text = text(|out| emit(&server(major), &Table::of(&[row]), out));
             assert_eq!(text.lines().count(), 5);
@@ -133,15 +164,14 @@ mod tests {
     #[test]
     fn a_text_is_shown_once_where_it_is_asked_for() {
         let mut server = server(17);
-        assert!(!sql(&server).unwrap().contains("s.query,"));
+        assert!(texts(&server).is_none() && !sql(&server).unwrap().contains("s.query,"));
         let (query_length, limit, without_users) = (Some(9), 7, "E'bob'".to_owned());
         server.options = Options { query_length, limit, without_users, ..Options::default() }.into();
-        let statement = sql(&server).unwrap();
+        let statement = texts(&server).unwrap();
         let parts = ["left(s.query, 9)", "pg_get_userbyid(s.userid) NOT IN (E'bob')", "true AND", "LIMIT 7"];
         assert!(parts.iter().all(|part| statement.contains(part)), "{statement}");
-        let row = |user| [Some(user), Some("shop"), Some("5"), Some("SELECT 1"), Some("2"), Some("2"), Some("1"), None, None];
-        let text = text(|out| emit(&server, &Table::of(&[row("a"), row("b")]), out));
-        assert_eq!(text.matches("pg_stat_statements_query_id{queryid=\"5\",query=\"SELECT 1\"} 1\n").count(), 1, "{text}");
-        assert_eq!(text.lines().count(), 11);
+        let row = [Some("5"), Some("SELECT 1")];
+        let text = text(|out| emit_texts(&server, &Table::of(&[row, row, [Some("6"), None]]), out));
+        assert_eq!(text, "pg_stat_statements_query_id{queryid=\"5\",query=\"SELECT 1\"} 1\n");
     }
 }
