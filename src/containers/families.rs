@@ -3,6 +3,9 @@
 use super::cgroup::{Io, Operations, Pages, Stats};
 use crate::exposition::{Family, from_u64};
 
+/// Not of cAdvisor's.
+const SLAB: &str = "container_memory_slab_reclaimable_bytes";
+
 /// A family with at most one series for each cgroup.
 pub(super) struct Single {
     pub(super) family: Family,
@@ -14,7 +17,7 @@ impl Single {
     pub(super) fn zero(&self, stats: &Stats) -> Option<f64> {
         let name = self.family.name.trim_start_matches("container");
         let is_burst = name.starts_with("_cpu_cfs_burst_");
-        let is_always = name.starts_with("_memory_") || name.starts_with("_pressure_");
+        let is_always = name.starts_with("_memory_") && self.family.name != SLAB || name.starts_with("_pressure_");
         if is_burst { with_quota(stats, Some(0.0)) } else { is_always.then_some(0.0) }
     }
 }
@@ -120,6 +123,11 @@ pub(super) static SINGLES: &[Single] = &[
         "container_memory_workingset_refault_anon_total",
         "Anonymous pages missed soon after reclaim took them: memory.stat workingset_refault_anon.",
         |s| count(s.memory.refault_anon),
+    ),
+    gauge(
+        SLAB,
+        "The kernel's caches, which it would give back and the working set has as in use: memory.stat slab_reclaimable.",
+        |s| count(s.memory.slab_reclaimable),
     ),
     gauge("container_memory_migrate", "1 if memory moves along with a change of nodes: cpuset.memory_migrate.", |s| {
         count(s.memory_migrate)

@@ -18,7 +18,8 @@ pub(crate) const V2: &[(&str, &str)] = &[
     (
         "memory.stat",
         "anon 101\nfile 102\nkernel 103\nfile_mapped 104\nfile_dirty 105\nfile_writeback 106\ninactive_file 107\nactive_file 108\n\
-         pgfault 109\npgmajfault 110\npgscan 111\npgsteal 112\nworkingset_refault_anon 113\nworkingset_refault_file 114\n",
+         pgfault 109\npgmajfault 110\npgscan 111\npgsteal 112\nslab_reclaimable 115\nworkingset_refault_anon 113\n\
+         workingset_refault_file 114\n",
     ),
     ("io.stat", "8:0 rbytes=4096 wbytes=8192 rios=1 wios=2 dbytes=0 dios=0\n7:1 rbytes=5 wbytes=0 rios=1 wios=0\n"),
     ("pids.current", "3\n"),
@@ -69,6 +70,7 @@ pub(crate) const V2_SERIES: &[(&str, f64)] = &[
     ("memory_pgscan_total", 111.0),
     ("memory_pgsteal_total", 112.0),
     ("memory_rss", 101.0),
+    ("memory_slab_reclaimable_bytes", 115.0),
     ("memory_swap", 77.0),
     ("memory_total_active_file_bytes", 108.0),
     ("memory_total_inactive_file_bytes", 107.0),

@@ -1,7 +1,7 @@
 //! Families of containers that cAdvisor has not.
 
 /// Ours beyond the contract.
-pub const BEYOND: [&str; 23] = [
+pub const BEYOND: [&str; 24] = [
     "container_disk_measured_time_seconds",
     "container_disk_stuck_walks",
     "container_engine_last_error_info",
@@ -15,6 +15,7 @@ pub const BEYOND: [&str; 23] = [
     "container_info",
     "container_log_rotation_info",
     "container_log_size_bytes",
+    "container_memory_slab_reclaimable_bytes",
     "container_pids",
     "container_pids_limit",
     "container_restart_count",

@@ -74,6 +74,8 @@ pub(crate) struct Memory {
     pub dirty: Option<u64>,
     /// File pages being written.
     pub writeback: Option<u64>,
+    /// Caches of the kernel, such as of names of files, that it would give back (v2).
+    pub slab_reclaimable: Option<u64>,
     /// Page faults.
     pub faults: Option<u64>,
     /// Page faults that had to wait for a disk.

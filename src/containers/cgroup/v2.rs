@@ -81,6 +81,7 @@ fn memory_stat(text: &[u8], stats: &mut Stats) {
             b"inactive_file" => &mut memory.inactive_file,
             b"file_dirty" => &mut memory.dirty,
             b"file_writeback" => &mut memory.writeback,
+            b"slab_reclaimable" => &mut memory.slab_reclaimable,
             b"pgfault" => &mut memory.faults,
             b"pgmajfault" => &mut memory.major_faults,
             b"pgscan" => &mut memory.scanned,
