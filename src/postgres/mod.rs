@@ -32,10 +32,10 @@ mod refused;
 mod registry;
 mod retired;
 mod round;
-mod sampler;
 mod schedule;
 mod security;
 mod session;
+mod session_samples;
 mod side;
 mod surroundings;
 mod table;
@@ -75,7 +75,7 @@ pub fn check_queries(text: &str) -> Result<(), Error> {
 
 /// Every collector: those of the contract, and ours.
 fn entries() -> impl Iterator<Item = &'static Entry> {
-    collectors::ENTRIES.into_iter().chain(beyond::ENTRIES).chain([&databases::ENTRY, &sampler::ENTRY])
+    collectors::ENTRIES.into_iter().chain(beyond::ENTRIES).chain([&databases::ENTRY, &session_samples::ENTRY])
 }
 
 fn flags() -> Vec<&'static Flag> {

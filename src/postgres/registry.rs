@@ -8,7 +8,7 @@ use super::options::Options;
 use super::pgbouncer::{self, Bouncer};
 use super::side::Side;
 use super::target::{Access, Target};
-use super::{databases, queries, sampler, up};
+use super::{databases, queries, session_samples, up};
 use crate::exposition::Labels;
 use crate::scrape::{Job, Part, Source, Sources, Worker};
 use crate::system::Roots;
@@ -58,7 +58,7 @@ impl Registry {
     /// to tell.
     pub(super) fn visit<W: Worker>(&self, access: Access, wrap: impl FnOnce(Watched) -> W) -> Source {
         let mut enabled = self.enabled.clone();
-        enabled.retain(|entry| ![&databases::ENTRY, &sampler::ENTRY].iter().any(|other| std::ptr::eq(*entry, *other)));
+        enabled.retain(|entry| ![&databases::ENTRY, &session_samples::ENTRY].iter().any(|other| std::ptr::eq(*entry, *other)));
         let name = access.dsn.address();
         let watched = self.watch(&name, access, Labels::new(), enabled.clone());
         self.source(&name, &enabled, watched.is_server(), wrap(watched))

@@ -13,10 +13,10 @@ use super::dsn::Dsn;
 use super::options::Options;
 use super::queries::Runner;
 use super::round::{self, Plan, Round};
-use super::sampler::Sampler;
 use super::session::{Session, Trouble};
+use super::session_samples::Sampler;
 use super::side::Side;
-use super::{asked, sampler, targets, up};
+use super::{asked, session_samples, targets, up};
 use crate::exposition::{Labels, Samples};
 use crate::scrape::{Job, Worker};
 use crate::system::Fault;
@@ -78,7 +78,7 @@ impl Target {
         options: Arc<Options>,
     ) -> Self {
         let queries = Runner::new(options.queries.clone());
-        let samples = collectors.iter().any(|entry| std::ptr::eq(*entry, &sampler::ENTRY));
+        let samples = collectors.iter().any(|entry| std::ptr::eq(*entry, &session_samples::ENTRY));
         let sampler = samples.then(|| Sampler::start(access.clone()));
         Target {
             access,
@@ -173,7 +173,7 @@ impl Worker for Target {
         if let Ok(server) = &outcome {
             self.plan.iter().for_each(|plan| plan.emit_refused(&mut samples));
             self.plan.iter().for_each(|plan| plan.emit_asked(&mut samples));
-            self.sampler.iter().filter(|_| job.wants(sampler::ENTRY.name)).for_each(|sampler| sampler.emit(&mut samples));
+            self.sampler.iter().filter(|_| job.wants(session_samples::ENTRY.name)).for_each(|sampler| sampler.emit(&mut samples));
             if let Some(listed) = round.databases.take() {
                 if self.databases.follow(&listed, &self.access, &self.options, &self.collectors) {
                     self.plan.iter_mut().for_each(|plan| plan.forget("database"));
