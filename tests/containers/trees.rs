@@ -250,6 +250,8 @@ fn zeros_are_shown_to_whoever_asks_for_them() {
     // What the kernel does tell stays, and there are no bursts without a quota.
     assert_eq!(found.get("memory_failcnt"), Some(&6.0));
     assert_eq!(found.get("cpu_cfs_burst_periods_total"), None);
+    // Nor is there one of what cAdvisor has not.
+    assert_eq!(found.get("memory_slab_reclaimable_bytes"), None);
     // All else is as without the flag.
     for (name, value) in V1 {
         assert_eq!(found.get(*name), Some(value), "{name}");
