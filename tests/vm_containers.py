@@ -1,6 +1,7 @@
 """Run by tests/vm in the emulated host: containers under systemd's cgroup driver on v2, beside the kernel and Docker."""
 
 import json
+import os
 
 from vm_page import between, cgroup, check, container, dying, kernel, key, proved, run, scrape, values, wait_for
 
@@ -98,6 +99,26 @@ def gone(web, before):
     check('no cgroup is kept from dying', dying() <= before + 2, f'{before} -> {dying()}')
 
 
+def image_store():
+    """Docker with containerd's store of images, which fresh installs of Docker 29 have and where cAdvisor loses names and labels."""
+    os.makedirs('/etc/docker', exist_ok=True)
+    with open('/etc/docker/daemon.json', 'w') as file:
+        json.dump({'features': {'containerd-snapshotter': True}}, file)
+    try:
+        run('systemctl', 'restart', 'docker.service')
+        check('the store is in use', 'io.containerd.snapshotter' in run('docker', 'info'))
+        run('docker', 'import', '/root/busybox.tar', 'busybox')
+        stored = container('stored', '--label', 'com.docker.compose.service=stored', command=['sleep', '3600'])
+        shown = lambda: [have for name, have, _ in scrape() if name == 'container_last_seen' and have['id'] == cgroup(stored)]
+        expected = {'id': cgroup(stored), 'name': 'stored', 'image': 'busybox', 'container_label_com_docker_compose_service': 'stored'}
+        wait_for('the name', lambda: shown() == [expected])
+        check('name, image and labels are there', shown() == [expected], shown())
+        run('docker', 'rm', '-f', 'stored')
+    finally:
+        os.remove('/etc/docker/daemon.json')
+        run('systemctl', 'restart', 'docker.service')
+
+
 def main():
     before = dying()
     load = 'dd if=/dev/zero of=/x bs=4096 count=512 conv=fsync; while :; do :; done'
@@ -113,6 +134,7 @@ def main():
     outage(web)
     run('docker', 'rm', '-f', 'joined', 'hosted')
     gone(web, before)
+    image_store()
 
 
 proved(main)
