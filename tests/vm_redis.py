@@ -8,8 +8,10 @@ import urllib.request
 
 FOUND, OURS, THEIRS = 19200, 19201, 19202
 SERVER = 'redis://127.0.0.1:6379'
-# Latencies and memory move with the asking of two programs itself.
+# Memory moves with the asking of two programs itself.
 FLOOR = 97
+# So do percentiles of the few commands that they ask: each is another one at the next scrape.
+MOVING = '^redis_latency_percentiles_usec$'
 
 # What tells of the exporter and not of the server, what two programs that ask at different moments cannot agree on, and a mistake of
 # redis_exporter: it takes the fourth item of the keyspace, which is subexpiry on Redis 7.4 and later, for cached keys.
@@ -74,7 +76,7 @@ def main():
         parity = [sys.executable, 'parity.py', '--max', '1000', '--skip', ASIDE]
         for what, arguments in (
             ('every series of redis_exporter, with its type', ['--no-values', *urls]),
-            (f'at least {FLOOR} % with its value', ['--bracket', '--tol', '0.05', '--floor', str(FLOOR), *urls]),
+            (f'at least {FLOOR} % with its value', ['--skip', MOVING, '--bracket', '--tol', '0.05', '--floor', str(FLOOR), *urls]),
         ):
             result = subprocess.run([*parity, *arguments], capture_output=True, text=True)
             open('redis-parity.txt', 'a').write(result.stdout + result.stderr)
