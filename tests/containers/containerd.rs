@@ -1,7 +1,9 @@
 //! A real containerd: containers of ctr in its namespaces, as nerdctl and Kubernetes label them; killed, started again, stopped.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::disk::du;
 use crate::matrix::HOG;
 use crate::support::containerd::Containerd;
 use crate::support::exposition::Exposition;
@@ -110,4 +112,26 @@ fn kills_for_want_of_memory_are_counted_over_restarts_and_removal() {
     containerd.remove("default", "hog");
     containerd.start_container("default", "hog", &limit, &["sh", "-c", &survivor]);
     reaches(4.0);
+}
+
+/// Nobody tells where its layer is: the mounts of its process do.
+#[test]
+fn what_a_container_wrote_is_measured_without_docker() {
+    let containerd = Containerd::start();
+    let engines = format!("--containers.engines=containerd={}", containerd.address());
+    let agent = Agent::start(&["--docker=", &engines, "--containers.disk-interval=1s"], &[]);
+    let write = "dd if=/dev/zero of=/plain bs=4096 count=1000; sleep 600";
+    let image = "docker.io/library/busybox:test";
+    containerd.run("default", &["run", "-d", "--snapshotter=overlayfs", image, "writer", "sh", "-c", write]);
+    let snapshots = containerd.socket().with_file_name("data").join("io.containerd.snapshotter.v1.overlayfs/snapshots");
+    let layers = || std::fs::read_dir(&snapshots).unwrap().map(|layer| layer.unwrap().path().join("fs"));
+    let is_written = |layer: &PathBuf| std::fs::metadata(layer.join("plain")).is_ok_and(|file| file.len() == 4_096_000);
+    wait_for("what it writes", SOON, || layers().any(|layer| is_written(&layer)));
+    let layer = layers().find(is_written).unwrap();
+    let labels = [("id", "/default/writer"), ("name", "writer"), ("image", image)];
+    for family in ["container_writable_layer_size_bytes", "container_fs_usage_bytes"] {
+        wait_for(&format!("{family} as du has it\n{}", agent.log()), SOON, || {
+            agent.scrape(PAGE).value(family, &labels) == Some(du(layer.to_str().unwrap(), "--block-size=1"))
+        });
+    }
 }

@@ -17,7 +17,7 @@ fn agent(daemon: &Daemon, more: &[&str]) -> Agent {
 }
 
 /// `du -sx`, in bytes or in inodes.
-fn du(folder: &str, unit: &str) -> f64 {
+pub(crate) fn du(folder: &str, unit: &str) -> f64 {
     let output = Command::new("du").args(["-sx", unit, folder]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().split_whitespace().next().unwrap().parse().unwrap()
 }
